@@ -92,30 +92,37 @@ export abstract class SessionBase implements Session {
     this.#checkOpen();
     let changes = false;
     let longest = 0;
-    for (const step of steps) {
-      if ('bytes' in step) {
-        this.checkRange(step.offset, step.bytes.byteLength);
-        longest = Math.max(longest, step.bytes.byteLength);
-      } else {
-        this.checkWord(step.offset);
-        if (step.op !== 'load') {
+    for (let at = 0; at < steps.length; at += 1) {
+      const step = steps[at]!;
+      switch (step.op) {
+        case 'load':
+          this.checkWord(step.offset);
+          break;
+        case 'compareExchange':
+        case 'fetchAdd':
+          this.checkWord(step.offset);
           this.#checkAtomics();
           checkValue(step.expected);
           checkValue(step.desired);
-        }
+          changes = true;
+          break;
+        case 'read':
+        case 'write':
+          this.checkRange(step.offset, step.bytes.byteLength);
+          if (step.bytes.byteLength > longest) longest = step.bytes.byteLength;
+          if (step.op === 'write') changes = true;
+          break;
+        default:
+          throw new ExomemError('InvalidArgument', `a batch has no step ${String((step as MemoryStep).op)}`, {
+            where: this.where,
+          });
       }
-      changes ||= step.op !== 'load' && step.op !== 'read';
     }
     const stop = options?.stopOnFail === true;
-    const { maxBatch, maxTransfer, stopOnFail } = this.capabilities;
-    const run = (wait: Wait): Awaitable<BatchAnswer> => {
-      if (steps.length === 0) return [];
-      if (steps.length <= maxBatch && longest <= maxTransfer && (!stop || stopOnFail)) {
-        return this.doBatch(steps, stop, wait);
-      }
-      return this.#oneByOne(steps, stop, wait);
-    };
-    return options === undefined ? run(attended) : this.#wait(run, options, changes);
+    if (options === undefined || (options.signal === undefined && options.timeout === undefined)) {
+      return this.#runBatch(steps, stop, longest, attended);
+    }
+    return this.#wait((wait) => this.#runBatch(steps, stop, longest, wait), options, changes);
   }
 
   bind(member: MemberBinding, options?: CallOptions): Awaitable<void> {
@@ -190,6 +197,15 @@ export abstract class SessionBase implements Session {
       if (answer !== undefined) waits.push(answer);
     }
     return waits.length === 0 ? undefined : settleAll(waits);
+  }
+
+  #runBatch(steps: readonly MemoryStep[], stop: boolean, longest: number, wait: Wait): Awaitable<BatchAnswer> {
+    if (steps.length === 0) return [];
+    const { maxBatch, maxTransfer, stopOnFail } = this.capabilities;
+    if (steps.length <= maxBatch && longest <= maxTransfer && (!stop || stopOnFail)) {
+      return this.doBatch(steps, stop, wait);
+    }
+    return this.#oneByOne(steps, stop, wait);
   }
 
   /** A batch that the transport cannot carry as one: the same order and the same answers, in more round trips. */

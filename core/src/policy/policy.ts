@@ -1,0 +1,112 @@
+import type { Protocol } from '../protocol/protocol.js';
+import type { Geometry } from '../region/geometry.js';
+
+/** Whose name an allocator acts in. It learns of a change (a new incarnation) by a new allocator. */
+export interface Identity {
+  /** 1 up. */
+  readonly principal: number;
+  readonly incarnation: number;
+  /** The principal's word while it is ACTIVE and ours: every claim reads it again (fencing). */
+  readonly word: bigint;
+}
+
+/** A run of pages that an allocator has given out. It is worth something once: whoever frees it has no other use of it. */
+export interface Extent {
+  /** The first page, counted over all groups of the region. */
+  readonly page: number;
+  readonly pages: number;
+  /** False once it was freed, or is being freed. */
+  readonly live: boolean;
+}
+
+export interface AllocationRequest {
+  /** 1 up to the longest run of the region. */
+  readonly pages: number;
+  /** Bytes, a power of two: the offset in the region is a multiple of it. Default: the page size. */
+  readonly alignment?: number;
+  /**
+   * `zero`: every byte is 0. `none`: bytes that this principal wrote itself, or 0. `caller`: the caller writes every
+   * byte before anyone else can read one; only for `named`.
+   */
+  readonly initialise: 'zero' | 'none' | 'caller';
+  /** The pages are to become part of a named file: they are withheld (11) from the start, and the log decides. */
+  readonly named?: boolean;
+}
+
+/** How full a region is. Counts of pages. */
+export interface Usage {
+  readonly total: number;
+  /** In groups that nobody owns. */
+  readonly free: number;
+  /** Free pages inside groups that somebody owns. */
+  readonly room: number;
+  /** Given out: heads and continuations. */
+  readonly held: number;
+  /** Withheld (11): under construction, or a page of a named file or snapshot. */
+  readonly withheld: number;
+  /** The longest run of free groups, in pages. */
+  readonly largestRun: number;
+  /** The same for each principal that owns a group: room, held, withheld. */
+  readonly principals: ReadonlyMap<number, { groups: number; room: number; held: number; withheld: number }>;
+}
+
+/** A contradiction that `validate()` found. */
+export interface Violation {
+  readonly law: string;
+  readonly what: string;
+}
+
+/**
+ * What chooses space, for one principal. Its methods are protocols: generators of one-sided steps. Several may be
+ * under way at once on one allocator.
+ */
+export interface Allocator {
+  readonly identity: Identity;
+  /**
+   * Claims a run of pages and records it, in one atomic step of the shared structure.
+   * @throws `OutOfRange` (a request no region of this size can meet, or no positive whole number), `RegionFull`,
+   * `Fragmented`, `Fenced`, and what the session throws for good. Nothing is held after a throw.
+   */
+  allocate(request: AllocationRequest): Protocol<Extent>;
+  /**
+   * Gives a run back.
+   * @throws `StaleHandle` if it was freed before, `PermissionDenied` if another allocator gave it out, `Fenced`.
+   */
+  free(extent: Extent): Protocol<void>;
+  /** Withheld pages of one's own that no name refers to (any more) become free. Pages that are not so are left alone. */
+  release(page: number, pages: number): Protocol<void>;
+  /** The pages of an anonymous run become withheld ones, ready to be named. The extent is spent. */
+  withhold(extent: Extent): Protocol<void>;
+  /** These withheld pages are named now: no construction of ours any more, the log decides about them. */
+  settle(page: number, pages: number): void;
+  /** Reads the table and takes into account what it shows as ours and we did not know (given or handed to us). */
+  discover(): Protocol<void>;
+  /** Re-tags everything of `from`, which is ours too, to this principal. */
+  merge(from: Identity): Protocol<number>;
+  /** Gives a started group with at least `pages` free pages to a principal that asked. Whether there was one. */
+  giveRoom(to: { principal: number; incarnation: number }, pages: number): Protocol<boolean>;
+  /** Frees every anonymous run and every empty group: what a leaving client does. */
+  surrender(): Protocol<void>;
+  /** Withheld pages of this principal that are under no construction, as runs: for the custodian to judge. */
+  withheld(): readonly { page: number; pages: number }[];
+  /** Whether this principal owns any group at all. */
+  readonly empty: boolean;
+  inspect(): Protocol<Usage>;
+  /** Holds the table against what this allocator knows, and against the format. Empty is well. */
+  validate(): Protocol<Violation[]>;
+  /** In words, why that run was chosen. */
+  explain(extent: Extent): string;
+}
+
+/** What a policy is given. */
+export interface PolicyContext {
+  readonly geometry: Geometry;
+  readonly identity: Identity;
+}
+
+/** A way to choose and coordinate space: what a plug-in implements and registers by name. */
+export interface AllocationPolicy {
+  readonly name: string;
+  readonly apiVersion: 1;
+  create(context: PolicyContext): Allocator;
+}

@@ -1,0 +1,67 @@
+import { ExomemError, isExomemError } from '../errors.js';
+import type { Protocol } from '../protocol/protocol.js';
+import { pause, renew } from '../protocol/protocol.js';
+import { load } from '../transport/step.js';
+
+/** Whether an error leaves open what became of the step, or says that there is no connection to ask over. */
+export function interrupted(error: unknown): boolean {
+  return (
+    isExomemError(error, 'OutcomeUnknown') || isExomemError(error, 'Disconnected') || isExomemError(error, 'DeadlineExceeded')
+  );
+}
+
+/**
+ * Opens a new epoch of the lane, after which nothing of the old one can land, and reads some words. Tries for a while.
+ * @throws the last error if there is no way back to the region.
+ */
+export function* reloadWords(offsets: readonly number[]): Protocol<bigint[]> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      yield renew;
+      const words: bigint[] = [];
+      for (const offset of offsets) words.push((yield load(offset)) as bigint);
+      return words;
+    } catch (error) {
+      if (!interrupted(error) || attempt >= 7) throw error;
+      yield pause(10 * 2 ** attempt);
+    }
+  }
+}
+
+/** A read-only protocol step that is tried again over a new epoch when the connection broke. */
+export function* retried<T>(make: () => Protocol<T>): Protocol<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return yield* make();
+    } catch (error) {
+      if (!interrupted(error) || attempt >= 7) throw error;
+      yield pause(attempt === 0 ? 0 : 10 * 2 ** attempt);
+      try {
+        yield renew;
+      } catch (again) {
+        if (!interrupted(again)) throw again;
+      }
+    }
+  }
+}
+
+/**
+ * A compareExchange on a word that nobody else writes the value `desired` to. Answers what was found: `expected` means
+ * that it is done, be it that the answer was lost on the way.
+ */
+export function* exchangeSurely(offset: number, expected: bigint, desired: bigint): Protocol<bigint> {
+  for (;;) {
+    try {
+      return (yield { op: 'compareExchange', offset, expected, desired }) as bigint;
+    } catch (error) {
+      if (!interrupted(error)) throw error;
+      const [word] = yield* reloadWords([offset]);
+      if (word === desired) return expected;
+      if (word !== expected) return word!;
+    }
+  }
+}
+
+export function fenced(what: string): ExomemError {
+  return new ExomemError('Fenced', what);
+}

@@ -1,0 +1,171 @@
+import { ExomemError } from '../errors.js';
+
+/** Where everything lies in a region. Offsets and lengths in bytes. The superblock carries all of it. */
+export interface Geometry {
+  /** Bytes of the region that the format uses. */
+  readonly regionBytes: number;
+  readonly pageSize: number;
+  /** Pages in a group, at most 16. */
+  readonly groupPages: number;
+  readonly groupCount: number;
+  /** The last so many groups take snapshots of the namespace and nothing else. */
+  readonly reserveGroups: number;
+  readonly memberSlots: number;
+  readonly principalSlots: number;
+  readonly logSlots: number;
+  /** Each member slot's record arena: two halves, for even and odd incarnations. */
+  readonly arenaBytes: number;
+  readonly controlOffset: number;
+  readonly memberOffset: number;
+  readonly principalOffset: number;
+  readonly groupOffset: number;
+  readonly logOffset: number;
+  readonly arenaOffset: number;
+  /** Where page 0 of group 0 lies. */
+  readonly dataOffset: number;
+  /** The second copy of the superblock. */
+  readonly copyOffset: number;
+}
+
+/** What a format may choose; what is left out follows from the size. */
+export interface GeometryOptions {
+  pageSize?: number;
+  groupPages?: number;
+  reserveGroups?: number;
+  memberSlots?: number;
+  principalSlots?: number;
+  logSlots?: number;
+  arenaBytes?: number;
+}
+
+export const superblockBytes = 4096;
+export const memberStride = 256;
+/** In a member's line: w1, the identity, the `wanted` word. */
+export const memberFields = { w0: 0, w1: 64, identity: 128, wanted: 192 } as const;
+/** In the control page: the root of the namespace, and the lock of the lock variant. */
+export const controlFields = { root: 0, lock: 64 } as const;
+export const recordLimit = 4096;
+export const recordUnit = 64;
+
+const KiB = 1024;
+const GiB = 1024 ** 3;
+
+/**
+ * Lays a region out.
+ * @param size bytes of the region
+ * @throws `OutOfRange` if a number is no sensible one or the region is too small for its tables and one group.
+ */
+export function planGeometry(size: number, options: GeometryOptions = {}): Geometry {
+  integer('size of the region', size, 1, Number.MAX_SAFE_INTEGER);
+  const pageSize = options.pageSize ?? (size <= 16 * GiB ? 4 * KiB : 64 * KiB);
+  integer('page size', pageSize, 4 * KiB, 2048 * KiB);
+  if ((pageSize & (pageSize - 1)) !== 0) throw new ExomemError('OutOfRange', `a page size of ${pageSize} is no power of two`);
+  const groupPages = integer('pages of a group', options.groupPages ?? 16, 1, 16);
+  const small = size < 64 * 1024 * KiB;
+  const memberSlots = integer(
+    'number of member slots',
+    options.memberSlots ?? (small ? 16 : size <= 4 * GiB ? 64 : size <= 64 * GiB ? 128 : 256),
+    2,
+    65_535,
+  );
+  const principalSlots = integer('number of principals', options.principalSlots ?? memberSlots * 4, 2, 65_535);
+  const logSlots = integer(
+    'number of log slots',
+    options.logSlots ?? clamp(powerOfTwo(size / (64 * KiB)), 64, 65_536),
+    4,
+    2 ** 19,
+  );
+  const arenaBytes = integer(
+    'bytes of a record arena',
+    options.arenaBytes ?? clamp(powerOfTwo(size / 32 / memberSlots), 4 * recordLimit, 4096 * KiB),
+    2 * recordLimit,
+    2 ** 30,
+  );
+  if (arenaBytes % (2 * recordUnit) !== 0) throw new ExomemError('OutOfRange', `an arena of ${arenaBytes} bytes is no whole number of units`);
+
+  const groupBytes = pageSize * groupPages;
+  const controlOffset = superblockBytes;
+  const memberOffset = controlOffset + 4096;
+  const principalOffset = memberOffset + memberSlots * memberStride;
+  const groupOffset = align(principalOffset + (principalSlots + 1) * 8, 64);
+  const copyOffset = Math.floor(size / 4096) * 4096 - superblockBytes;
+  // The table of groups lies before the data whose length decides how long it is: an upper bound is good enough.
+  const mostGroups = Math.max(0, Math.floor(copyOffset / groupBytes));
+  const logOffset = align(groupOffset + mostGroups * 8, 64);
+  const arenaOffset = align(logOffset + logSlots * 8, 4096);
+  const dataOffset = align(arenaOffset + memberSlots * arenaBytes, Math.max(groupBytes, 4096));
+  const groupCount = Math.floor((copyOffset - dataOffset) / groupBytes);
+  const reserveGroups = integer(
+    'number of reserved groups',
+    options.reserveGroups ?? Math.max(2, Math.floor(groupCount / 32)),
+    0,
+    2 ** 40,
+  );
+  if (groupCount < reserveGroups + 1) {
+    throw new ExomemError('OutOfRange', `${size} bytes are too few: the tables alone take ${dataOffset + superblockBytes}`, {
+      advice: 'choose a larger region; 4 MiB is the least that is of use',
+    });
+  }
+  return {
+    regionBytes: copyOffset + superblockBytes,
+    pageSize,
+    groupPages,
+    groupCount,
+    reserveGroups,
+    memberSlots,
+    principalSlots,
+    logSlots,
+    arenaBytes,
+    controlOffset,
+    memberOffset,
+    principalOffset,
+    groupOffset,
+    logOffset,
+    arenaOffset,
+    dataOffset,
+    copyOffset,
+  };
+}
+
+/** Where the word of principal `index` (1 up) lies. */
+export function principalWordOffset(geometry: Geometry, index: number): number {
+  return geometry.principalOffset + index * 8;
+}
+export function groupWordOffset(geometry: Geometry, group: number): number {
+  return geometry.groupOffset + group * 8;
+}
+export function memberLineOffset(geometry: Geometry, slot: number): number {
+  return geometry.memberOffset + slot * memberStride;
+}
+export function logSlotOffset(geometry: Geometry, index: number): number {
+  return geometry.logOffset + (index % geometry.logSlots) * 8;
+}
+/** Where page `page` (counted over all groups) begins. */
+export function pageOffset(geometry: Geometry, page: number): number {
+  return geometry.dataOffset + page * geometry.pageSize;
+}
+/** The half of a member's arena that an incarnation writes its records to. */
+export function arenaHalf(geometry: Geometry, slot: number, incarnation: number): { offset: number; length: number } {
+  const length = geometry.arenaBytes / 2;
+  return { offset: geometry.arenaOffset + slot * geometry.arenaBytes + (incarnation % 2) * length, length };
+}
+/** Groups that user allocations may take: the first so many. */
+export function userGroups(geometry: Geometry): number {
+  return geometry.groupCount - geometry.reserveGroups;
+}
+
+function integer(what: string, value: number, least: number, most: number): number {
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    throw new ExomemError('OutOfRange', `a ${what} of ${value} is not possible: it must be a whole number from ${least} to ${most}`);
+  }
+  return value;
+}
+function align(value: number, to: number): number {
+  return Math.ceil(value / to) * to;
+}
+function powerOfTwo(value: number): number {
+  return 2 ** Math.floor(Math.log2(Math.max(1, value)));
+}
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(most, Math.max(least, value));
+}

@@ -1,0 +1,186 @@
+import { ExomemError } from '../errors.js';
+import { crc32c } from './crc32c.js';
+import type { Geometry } from './geometry.js';
+import { superblockBytes } from './geometry.js';
+
+/** Everything that a region says of itself. docs/FORMAT.md has it to the byte. */
+export interface Superblock {
+  readonly version: number;
+  readonly compat: bigint;
+  readonly incompat: bigint;
+  readonly roCompat: bigint;
+  /** 16 bytes, new with each format. */
+  readonly uuid: Uint8Array;
+  readonly geometry: Geometry;
+  /** Milliseconds that a heartbeat lasts. */
+  readonly lease: number;
+  /** Milliseconds that a step may be under way at most. */
+  readonly delay: number;
+  /** Parts in a million that clocks may run apart. */
+  readonly drift: number;
+  /** Milliseconds for which an observer must see a member word stand still before it fences it. */
+  readonly wait: number;
+  /** Nanoseconds since 1970. */
+  readonly created: bigint;
+}
+
+export const formatVersion = 0;
+/** Incompatible features: exactly one of the three coordination variants is set. */
+export const incompatible = { atomic: 1n, locked: 2n, message: 4n, separateMetadata: 8n, growth: 16n } as const;
+const knownIncompat = incompatible.atomic;
+const knownRoCompat = 0n;
+
+export const superblockState = { none: 0, formatting: 1, ready: 2 } as const;
+/** The state word: `{nonce:60 | state:4}`. It changes by compareExchange and is not in the CRC. */
+export const stateOffset = 16;
+const magic = 0x6d656d6f7865n; // "exomem" and two zeros, little-endian
+const crcOffset = superblockBytes - 4;
+
+const geometryFields: readonly (readonly [keyof Geometry, number])[] = [
+  ['regionBytes', 64],
+  ['pageSize', 72],
+  ['groupPages', 80],
+  ['groupCount', 88],
+  ['reserveGroups', 96],
+  ['memberSlots', 104],
+  ['principalSlots', 112],
+  ['logSlots', 120],
+  ['arenaBytes', 128],
+  ['controlOffset', 136],
+  ['memberOffset', 144],
+  ['principalOffset', 152],
+  ['groupOffset', 160],
+  ['logOffset', 168],
+  ['arenaOffset', 176],
+  ['dataOffset', 184],
+  ['copyOffset', 192],
+];
+
+/** The 4,096 bytes of a superblock whose state word is 0. */
+export function encodeSuperblock(block: Superblock): Uint8Array {
+  const bytes = new Uint8Array(superblockBytes);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, magic, true);
+  view.setUint32(8, block.version, true);
+  view.setUint32(12, superblockBytes, true);
+  view.setBigUint64(24, block.compat, true);
+  view.setBigUint64(32, block.incompat, true);
+  view.setBigUint64(40, block.roCompat, true);
+  bytes.set(block.uuid.subarray(0, 16), 48);
+  for (const [field, at] of geometryFields) view.setBigUint64(at, BigInt(block.geometry[field]), true);
+  view.setUint32(200, block.lease, true);
+  view.setUint32(204, block.delay, true);
+  view.setUint32(208, block.drift, true);
+  view.setUint32(212, block.wait, true);
+  view.setBigUint64(216, block.created, true);
+  view.setUint32(crcOffset, crcOf(bytes), true);
+  return bytes;
+}
+
+/** What {@link decodeSuperblock} found, beside the block itself. */
+export interface DecodedSuperblock {
+  readonly block: Superblock;
+  /** It has a ro-compat feature that this version does not know: look, do not touch. */
+  readonly readOnly: boolean;
+}
+
+/**
+ * Reads a superblock and judges whether this version may use the region.
+ * @param size bytes that the region really has
+ * @throws `NotFormatted` (no magic, or never finished), `Damaged` (CRC, impossible geometry), `Incompatible`.
+ */
+export function decodeSuperblock(bytes: Uint8Array, size: number): DecodedSuperblock {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (view.getBigUint64(0, true) !== magic) {
+    throw new ExomemError('NotFormatted', 'the region does not begin with a superblock of exomem');
+  }
+  const version = view.getUint32(8, true);
+  if (version !== formatVersion) {
+    throw new ExomemError('Incompatible', `the region has format version ${version}; this is for version ${formatVersion}`);
+  }
+  const state = Number(view.getBigUint64(stateOffset, true) & 15n);
+  if (state !== superblockState.ready) {
+    throw new ExomemError('NotFormatted', 'the format of the region was begun and never finished', {
+      advice: 'wait if somebody is at it now, else format it again',
+    });
+  }
+  if (crcOf(bytes) !== view.getUint32(crcOffset, true)) {
+    throw new ExomemError('Damaged', 'the checksum of the superblock does not fit', {
+      advice: 'the region ends with a copy of it; do not write to the region before it is mended',
+    });
+  }
+  const compat = view.getBigUint64(24, true);
+  const incompat = view.getBigUint64(32, true);
+  const roCompat = view.getBigUint64(40, true);
+  if ((incompat & ~knownIncompat) !== 0n || incompat === 0n) {
+    throw new ExomemError('Incompatible', `the region uses features this version does not know: 0x${incompat.toString(16)}`);
+  }
+  const geometry = {} as Record<keyof Geometry, number>;
+  for (const [field, at] of geometryFields) {
+    const value = view.getBigUint64(at, true);
+    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw damagedGeometry(field, value);
+    geometry[field] = Number(value);
+  }
+  checkGeometry(geometry, size);
+  return {
+    block: {
+      version,
+      compat,
+      incompat,
+      roCompat,
+      uuid: bytes.slice(48, 64),
+      geometry,
+      lease: view.getUint32(200, true),
+      delay: view.getUint32(204, true),
+      drift: view.getUint32(208, true),
+      wait: view.getUint32(212, true),
+      created: view.getBigUint64(216, true),
+    },
+    readOnly: (roCompat & ~knownRoCompat) !== 0n,
+  };
+}
+
+function checkGeometry(g: Geometry, size: number): void {
+  if (g.regionBytes > size) throw damagedGeometry('regionBytes', g.regionBytes);
+  if (g.pageSize < 4096 || (g.pageSize & (g.pageSize - 1)) !== 0) throw damagedGeometry('pageSize', g.pageSize);
+  if (g.groupPages < 1 || g.groupPages > 16) throw damagedGeometry('groupPages', g.groupPages);
+  if (g.memberSlots < 1 || g.memberSlots > 65_535) throw damagedGeometry('memberSlots', g.memberSlots);
+  if (g.principalSlots < 1 || g.principalSlots > 65_535) throw damagedGeometry('principalSlots', g.principalSlots);
+  if (g.logSlots < 4 || g.logSlots > 2 ** 19) throw damagedGeometry('logSlots', g.logSlots);
+  const order: readonly (readonly [string, number])[] = [
+    ['controlOffset', g.controlOffset],
+    ['memberOffset', g.memberOffset],
+    ['principalOffset', g.principalOffset],
+    ['groupOffset', g.groupOffset],
+    ['logOffset', g.logOffset],
+    ['arenaOffset', g.arenaOffset],
+    ['dataOffset', g.dataOffset],
+    ['copyOffset', g.copyOffset],
+  ];
+  const lengths = [
+    4096,
+    g.memberSlots * 256,
+    (g.principalSlots + 1) * 8,
+    g.groupCount * 8,
+    g.logSlots * 8,
+    g.memberSlots * g.arenaBytes,
+    g.groupCount * g.groupPages * g.pageSize,
+    superblockBytes,
+  ];
+  let end = superblockBytes;
+  for (const [index, [field, at]] of order.entries()) {
+    if (at < end || at % 8 !== 0) throw damagedGeometry(field, at);
+    end = at + lengths[index]!;
+  }
+  if (end > g.regionBytes) throw damagedGeometry('copyOffset', g.copyOffset);
+  if (g.reserveGroups >= g.groupCount) throw damagedGeometry('reserveGroups', g.reserveGroups);
+}
+
+function damagedGeometry(field: string, value: number | bigint): ExomemError {
+  return new ExomemError('Damaged', `the superblock has an impossible ${field}: ${value}`);
+}
+
+function crcOf(bytes: Uint8Array): number {
+  const before = crc32c(bytes.subarray(0, stateOffset));
+  return crc32c(bytes.subarray(stateOffset + 8, crcOffset), before);
+}

@@ -14,7 +14,10 @@ function fingerprint() {
   const hash = createHash('sha256');
   const manifests = packages().map((directory) => `${directory}/package.json`);
   for (const path of ['package.json', 'pnpm-workspace.yaml', 'pnpm-lock.yaml', ...manifests]) {
-    hash.update(`${path}\0`).update(readFileSync(join(root, path))).update('\0');
+    hash
+      .update(`${path}\0`)
+      .update(readFileSync(join(root, path)))
+      .update('\0');
   }
   return hash.digest('hex');
 }

@@ -413,18 +413,70 @@ class AtomicAllocator implements Allocator {
     for (const { group, index, count } of this.#parts(page, pages)) {
       if (!this.#table.owned.has(group)) continue;
       const owned = yield* this.#await(group);
-      let bits = 0;
-      let pageMask = 0;
-      for (let at = index; at < index + count; at++) {
-        if (bitsOf(owned.low, at) !== pageBits.withheld) continue;
-        bits = withBits(bits, at, 3);
-        pageMask |= 1 << at;
-      }
-      // Whoever had the file open may have written to these pages: what they hold now is not only ours.
-      owned.mine &= ~pageMask;
+      const pageMask = (((1 << count) - 1) << index) & owned.constructing;
       owned.constructing &= ~pageMask;
-      if (bits !== 0) yield* this.#drop(owned, bits);
+      yield* this.#dropWithheld(owned, pageMask);
     }
+  }
+
+  /** Whoever had the file open may have written to these pages: what they hold now is not only ours. */
+  *#dropWithheld(owned: OwnedGroup, pageMask: number): Protocol<void> {
+    let bits = 0;
+    for (let at = 0; at < this.#groupPages; at++) {
+      if (pageMask & (1 << at) && bitsOf(owned.low, at) === pageBits.withheld) bits = withBits(bits, at, 3);
+    }
+    owned.mine &= ~pageMask;
+    if (bits !== 0) yield* this.#drop(owned, bits);
+  }
+
+  dismiss(page: number, pages: number, index: number): void {
+    for (const { group, index: first, count } of this.#parts(page, pages)) {
+      const owned = this.#table.owned.get(group);
+      if (owned === undefined) continue;
+      const pageMask = (((1 << count) - 1) << first) & ~owned.constructing;
+      if (pageMask === 0) continue;
+      owned.dismissed |= pageMask;
+      owned.dismissedAt = Math.max(owned.dismissedAt, index);
+      this.#table.waiting.add(owned);
+    }
+  }
+
+  judge(isNamed: (page: number) => boolean, index: number): number {
+    let found = 0;
+    for (const owned of this.#table.owned.values()) {
+      if (!owned.unjudged) continue;
+      owned.unjudged = false;
+      for (let at = 0; at < this.#groupPages; at++) {
+        const page = owned.group * this.#groupPages + at;
+        const ours = owned.constructing & (1 << at);
+        if (bitsOf(owned.low, at) !== pageBits.withheld || ours || isNamed(page)) continue;
+        this.dismiss(page, 1, index);
+        found++;
+      }
+    }
+    return found;
+  }
+
+  *sweep(applied: number): Protocol<number> {
+    let freed = 0;
+    for (const owned of [...this.#table.waiting]) {
+      if (owned.dismissedAt >= applied || !this.#table.waiting.has(owned)) continue;
+      if (owned.busy) continue;
+      const pageMask = owned.dismissed;
+      owned.dismissed = 0;
+      this.#table.waiting.delete(owned);
+      for (let at = 0; at < this.#groupPages; at++) freed += (pageMask >>> at) & 1;
+      yield* this.#dropWithheld(yield* this.#await(owned.group), pageMask);
+    }
+    return freed;
+  }
+
+  get dismissed(): number {
+    let count = 0;
+    for (const owned of this.#table.waiting) {
+      for (let at = 0; at < this.#groupPages; at++) count += (owned.dismissed >>> at) & 1;
+    }
+    return count;
   }
 
   *withhold(extent: Extent): Protocol<void> {
@@ -502,20 +554,6 @@ class AtomicAllocator implements Allocator {
       if (kept === 0) yield* this.#put(owned);
       else yield* this.#change(owned, kept);
     }
-  }
-
-  withheld(): readonly { page: number; pages: number }[] {
-    const runs: { page: number; pages: number }[] = [];
-    for (const [group, owned] of this.#table.owned) {
-      for (let index = 0; index < this.#groupPages; index++) {
-        const page = group * this.#groupPages + index;
-        if (bitsOf(owned.low, index) !== pageBits.withheld || owned.constructing & (1 << index)) continue;
-        const last = runs.at(-1);
-        if (last !== undefined && last.page + last.pages === page) last.pages++;
-        else runs.push({ page, pages: 1 });
-      }
-    }
-    return runs;
   }
 
   *inspect(): Protocol<Usage> {

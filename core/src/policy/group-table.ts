@@ -8,6 +8,11 @@ export class OwnedGroup {
   mine = 0;
   /** Withheld pages that are ours to name or to drop: no name can refer to them yet. */
   constructing = 0;
+  /** Withheld pages that the log names no more; nobody may look at them once the record at `dismissedAt` is applied. */
+  dismissed = 0;
+  dismissedAt = 0;
+  /** It came from another principal: which of its withheld pages are named, the log must tell. */
+  unjudged = false;
   /** An operation on its word is not resolved yet. */
   busy = false;
   /** If a step's fate is unknown: the low half that the word must end with. */
@@ -28,6 +33,8 @@ export class GroupTable {
   readonly groups: number;
   readonly groupPages: number;
   readonly owned = new Map<number, OwnedGroup>();
+  /** Own groups with dismissed pages. */
+  readonly waiting = new Set<OwnedGroup>();
   /** Groups that an operation of ours is about to claim. */
   readonly claiming = new Set<number>();
   /** Groups that nobody owned when we looked last: 1, else 0. */
@@ -176,6 +183,8 @@ export class GroupTable {
         if (bitsOf(before, index) === pageBits.clean) owned.clean |= 1 << index;
       }
       owned.mine = owned.clean;
+    } else {
+      owned.unjudged = true;
     }
     this.owned.set(group, owned);
     return owned;
@@ -184,6 +193,7 @@ export class GroupTable {
   /** The word is nobody's (or somebody else's): `word` is what it says now. */
   disown(owned: OwnedGroup, high: number, low: number): void {
     this.owned.delete(owned.group);
+    this.waiting.delete(owned);
     if (this.#current === owned) this.#current = undefined;
     if (this.spare === owned) this.spare = undefined;
     if (owned.rank >= 0) this.#ranks[owned.rank]!.delete(owned);

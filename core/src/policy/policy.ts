@@ -73,7 +73,7 @@ export interface Allocator {
    * @throws `StaleHandle` if it was freed before, `PermissionDenied` if another allocator gave it out, `Fenced`.
    */
   free(extent: Extent): Protocol<void>;
-  /** Withheld pages of one's own that no name refers to (any more) become free. Pages that are not so are left alone. */
+  /** Withheld pages that were under construction and shall not be named after all become free. Others are left alone. */
   release(page: number, pages: number): Protocol<void>;
   /** The pages of an anonymous run become withheld ones, ready to be named. The extent is spent. */
   withhold(extent: Extent): Protocol<void>;
@@ -87,8 +87,14 @@ export interface Allocator {
   giveRoom(to: { principal: number; incarnation: number }, pages: number): Protocol<boolean>;
   /** Frees every anonymous run and every empty group: what a leaving client does. */
   surrender(): Protocol<void>;
-  /** Withheld pages of this principal that are under no construction, as runs: for the custodian to judge. */
-  withheld(): readonly { page: number; pages: number }[];
+  /** The log names these pages no more since the record at `index`; those that are ours wait for `sweep`. */
+  dismiss(page: number, pages: number, index: number): void;
+  /** Dismisses every withheld page that came into our hands from others and that no name refers to. How many. */
+  judge(isNamed: (page: number) => boolean, index: number): number;
+  /** Frees the dismissed pages whose record every member has applied: all records below `applied`. How many. */
+  sweep(applied: number): Protocol<number>;
+  /** Pages that wait for `sweep`. */
+  readonly dismissed: number;
   /** Whether this principal owns any group at all. */
   readonly empty: boolean;
   inspect(): Protocol<Usage>;

@@ -25,6 +25,10 @@ export abstract class SessionBase implements Session {
   /** A step was given up while it was in flight: only a new epoch settles what became of it. */
   #unsettled = false;
   #closed = false;
+  /** A batch that takes several round trips is under way: calls behind it are sent when this is over. */
+  #ahead: Promise<void> | undefined;
+  /** Set by what was sent just now, where later calls must wait for it. */
+  #long: Promise<unknown> | undefined;
 
   protected abstract doLoad(offset: number): Awaitable<bigint>;
   protected abstract doRead(offset: number, target: Uint8Array, wait: Wait): Awaitable<void>;
@@ -45,30 +49,20 @@ export abstract class SessionBase implements Session {
 
   load(offset: number, options?: CallOptions): Awaitable<bigint> {
     this.checkWord(offset);
-    if (options === undefined) return this.doLoad(offset);
-    return this.#wait(() => this.doLoad(offset), options, false);
+    if (options === undefined && this.#ahead === undefined) return this.doLoad(offset);
+    return this.#run(() => this.doLoad(offset), options, false);
   }
 
   read(offset: number, target: Uint8Array, options?: CallOptions): Awaitable<void> {
     this.checkRange(offset, target.byteLength);
-    if (target.byteLength === 0) return options === undefined ? undefined : this.#wait(() => undefined, options, false);
-    const limit = this.capabilities.maxTransfer;
-    const run = (wait: Wait): Awaitable<void> =>
-      target.byteLength <= limit
-        ? this.doRead(offset, target, wait)
-        : this.#pieces(target, limit, (at, piece) => this.doRead(offset + at, piece, wait));
-    return options === undefined ? run(attended) : this.#wait(run, options, false);
+    if (options === undefined && this.#ahead === undefined) return this.#read(offset, target, attended);
+    return this.#run((wait) => this.#read(offset, target, wait), options, false);
   }
 
   write(offset: number, source: Uint8Array, options?: CallOptions): Awaitable<void> {
     this.checkRange(offset, source.byteLength);
-    if (source.byteLength === 0) return options === undefined ? undefined : this.#wait(() => undefined, options, false);
-    const limit = this.capabilities.maxTransfer;
-    const run = (): Awaitable<void> =>
-      source.byteLength <= limit
-        ? this.doWrite(offset, source)
-        : this.#pieces(source, limit, (at, piece) => this.doWrite(offset + at, piece));
-    return options === undefined ? run() : this.#wait(run, options, true);
+    if (options === undefined && this.#ahead === undefined) return this.#write(offset, source);
+    return this.#run(() => this.#write(offset, source), options, true);
   }
 
   compareExchange(offset: number, expected: bigint, desired: bigint, options?: CallOptions): Awaitable<bigint> {
@@ -76,16 +70,16 @@ export abstract class SessionBase implements Session {
     this.#checkAtomics();
     checkValue(expected);
     checkValue(desired);
-    if (options === undefined) return this.doCompareExchange(offset, expected, desired);
-    return this.#wait(() => this.doCompareExchange(offset, expected, desired), options, true);
+    if (options === undefined && this.#ahead === undefined) return this.doCompareExchange(offset, expected, desired);
+    return this.#run(() => this.doCompareExchange(offset, expected, desired), options, true);
   }
 
   fetchAdd(offset: number, delta: bigint, options?: CallOptions): Awaitable<bigint> {
     this.checkWord(offset);
     this.#checkAtomics();
     checkValue(delta);
-    if (options === undefined) return this.doFetchAdd(offset, delta);
-    return this.#wait(() => this.doFetchAdd(offset, delta), options, true);
+    if (options === undefined && this.#ahead === undefined) return this.doFetchAdd(offset, delta);
+    return this.#run(() => this.doFetchAdd(offset, delta), options, true);
   }
 
   batch(steps: readonly MemoryStep[], options?: BatchOptions): Awaitable<BatchAnswer> {
@@ -119,22 +113,40 @@ export abstract class SessionBase implements Session {
       }
     }
     const stop = options?.stopOnFail === true;
-    if (options === undefined || (options.signal === undefined && options.timeout === undefined)) {
-      return this.#runBatch(steps, stop, longest, attended);
-    }
-    return this.#wait((wait) => this.#runBatch(steps, stop, longest, wait), options, changes);
+    const { maxBatch, maxTransfer, stopOnFail } = this.capabilities;
+    const whole = steps.length <= maxBatch && longest <= maxTransfer && (!stop || stopOnFail);
+    const unattended = options === undefined || (options.signal === undefined && options.timeout === undefined);
+    if (whole && unattended && this.#ahead === undefined && steps.length > 0)
+      return this.doBatch(steps, stop, attended);
+    return this.#run(
+      (wait) => {
+        if (steps.length === 0) return [];
+        if (whole) return this.doBatch(steps, stop, wait);
+        return stop ? this.#conditionalParts(steps, changes, wait) : this.#parts(steps, changes, wait);
+      },
+      options,
+      changes,
+    );
   }
 
   bind(member: MemberBinding, options?: CallOptions): Awaitable<void> {
     this.checkWord(member.offset);
-    return options === undefined ? this.doBind(member) : this.#wait(() => this.doBind(member), options, false);
+    return this.#run(() => this.doBind(member), options, false);
   }
 
   renew(options?: CallOptions): Awaitable<void> {
     this.#checkOpen();
     const force = this.#unsettled;
     this.#unsettled = false;
-    return options === undefined ? this.doRenew(force) : this.#wait(() => this.doRenew(force), options, force);
+    const send = (): Awaitable<void> => {
+      const answer = this.doRenew(force);
+      if (!force || !(answer instanceof Promise)) return answer;
+      return answer.catch((error) => {
+        this.#unsettled = true;
+        throw error;
+      });
+    };
+    return options === undefined ? send() : this.#wait(send, options, force);
   }
 
   revoke(member: MemberBinding, options?: CallOptions): Awaitable<void> {
@@ -142,7 +154,7 @@ export abstract class SessionBase implements Session {
     if (!this.capabilities.revoke) {
       throw new ExomemError('UnsupportedCapability', 'this transport cannot revoke a member', { where: this.where });
     }
-    return options === undefined ? this.doRevoke(member) : this.#wait(() => this.doRevoke(member), options, true);
+    return this.#run(() => this.doRevoke(member), options, true);
   }
 
   view(offset: number, length: number): Uint8Array {
@@ -175,7 +187,9 @@ export abstract class SessionBase implements Session {
   protected checkWord(offset: number): void {
     this.checkRange(offset, 8);
     if (offset % 8 !== 0) {
-      throw new ExomemError('Unaligned', `a word cannot lie at ${offset}: it is no multiple of 8`, { where: this.where });
+      throw new ExomemError('Unaligned', `a word cannot lie at ${offset}: it is no multiple of 8`, {
+        where: this.where,
+      });
     }
   }
 
@@ -189,67 +203,167 @@ export abstract class SessionBase implements Session {
     }
   }
 
-  /** Pieces keep the phase of 8-byte words, since `limit` is a multiple of 8 and they start where the whole starts. */
-  #pieces(bytes: Uint8Array, limit: number, run: (at: number, piece: Uint8Array) => Awaitable<void>): Awaitable<void> {
-    const waits: Promise<void>[] = [];
+  #read(offset: number, target: Uint8Array, wait: Wait): Awaitable<void> {
+    if (target.byteLength === 0) return undefined;
+    if (target.byteLength <= this.capabilities.maxTransfer) return this.doRead(offset, target, wait);
+    return this.#pieces(target, false, (at, piece) => this.doRead(offset + at, piece, wait));
+  }
+
+  #write(offset: number, source: Uint8Array): Awaitable<void> {
+    if (source.byteLength === 0) return undefined;
+    if (source.byteLength <= this.capabilities.maxTransfer) return this.doWrite(offset, source);
+    return this.#pieces(source, true, (at, piece) => this.doWrite(offset + at, piece));
+  }
+
+  /** Pieces keep the phase of 8-byte words, since `maxTransfer` is a multiple of 8 and they start where the whole does. */
+  #pieces(
+    bytes: Uint8Array,
+    changes: boolean,
+    send: (at: number, piece: Uint8Array) => Awaitable<void>,
+  ): Awaitable<void> {
+    const limit = this.capabilities.maxTransfer;
+    const answers: Awaitable<void>[] = [];
     for (let at = 0; at < bytes.byteLength; at += limit) {
-      const answer = run(at, bytes.subarray(at, Math.min(at + limit, bytes.byteLength)));
-      if (answer !== undefined) waits.push(answer);
+      const piece = bytes.subarray(at, Math.min(at + limit, bytes.byteLength));
+      if (!this.#collect(answers, () => send(at, piece))) break;
     }
-    return waits.length === 0 ? undefined : settleAll(waits);
+    if (answers.some((answer) => answer instanceof Promise))
+      return this.#settle(answers, changes).then(() => undefined);
   }
 
-  #runBatch(steps: readonly MemoryStep[], stop: boolean, longest: number, wait: Wait): Awaitable<BatchAnswer> {
-    if (steps.length === 0) return [];
-    const { maxBatch, maxTransfer, stopOnFail } = this.capabilities;
-    if (steps.length <= maxBatch && longest <= maxTransfer && (!stop || stopOnFail)) {
-      return this.doBatch(steps, stop, wait);
+  /** A batch that the transport cannot carry as one. All parts are sent at once: they run in the order of the calls. */
+  #parts(steps: readonly MemoryStep[], changes: boolean, wait: Wait): Awaitable<BatchAnswer> {
+    const answers: Awaitable<BatchAnswer>[] = [];
+    for (let at = 0; at < steps.length; ) {
+      const part = this.#part(steps, at);
+      const step = steps[at]!;
+      const send = () => (part.length === 0 ? this.#alone(step, wait) : this.doBatch(part, false, wait));
+      if (!this.#collect(answers, send)) break;
+      at += Math.max(part.length, 1);
     }
-    return this.#oneByOne(steps, stop, wait);
+    if (!answers.some((answer) => answer instanceof Promise)) return (answers as BatchAnswer[]).flat();
+    return this.#settle(answers, changes).then((parts) => parts.flat());
   }
 
-  /** A batch that the transport cannot carry as one: the same order and the same answers, in more round trips. */
-  #oneByOne(steps: readonly MemoryStep[], stop: boolean, wait: Wait): Awaitable<BatchAnswer> {
+  /** The same where a failed compareExchange stops it: each part waits for the answer to the one before. */
+  #conditionalParts(steps: readonly MemoryStep[], changes: boolean, wait: Wait): Awaitable<BatchAnswer> {
     const answers: BatchAnswer = [];
+    /** Whether to go on behind a part. */
+    const take = (part: readonly MemoryStep[], given: BatchAnswer): boolean => {
+      answers.push(...given);
+      const last = given.length - 1;
+      return given[last] !== notRun && !failed(part[last]!, given[last]!);
+    };
     const next = (): Awaitable<BatchAnswer> => {
       while (answers.length < steps.length) {
-        const step = steps[answers.length]!;
-        const answer = this.#one(step, wait);
+        const at = answers.length;
+        const part = this.capabilities.stopOnFail ? this.#part(steps, at) : [];
+        const sent = part.length === 0 ? [steps[at]!] : part;
+        const answer = part.length === 0 ? this.#alone(steps[at]!, wait) : this.doBatch(part, true, wait);
         if (answer instanceof Promise) {
-          return answer.then((value) => {
-            answers.push(value);
-            if (stop && failed(step, value)) return fill(answers, steps.length);
-            return next();
-          });
+          return answer.then((given) => (take(sent, given) ? next() : fill(answers, steps.length)));
         }
-        answers.push(answer);
-        if (stop && failed(step, answer)) return fill(answers, steps.length);
+        if (!take(sent, answer)) return fill(answers, steps.length);
       }
       return answers;
     };
-    if (!stop && this.capabilities.maxBatch > 1) return this.#inParts(steps, wait);
-    return next();
+    const whole = next();
+    if (!(whole instanceof Promise)) return whole;
+    this.#long = whole;
+    return whole.catch((error) => {
+      throw answers.length > 0 && changes ? this.#inPart(error) : error;
+    });
   }
 
-  async #inParts(steps: readonly MemoryStep[], wait: Wait): Promise<BatchAnswer> {
-    const answers: BatchAnswer = [];
+  /** The steps from `at` on that one batch can carry; none if the very first is too long for any. */
+  #part(steps: readonly MemoryStep[], at: number): readonly MemoryStep[] {
     const { maxBatch, maxTransfer } = this.capabilities;
-    let part: MemoryStep[] = [];
-    const flush = async (): Promise<void> => {
-      if (part.length > 0) answers.push(...(await this.doBatch(part, false, wait)));
-      part = [];
-    };
-    for (const step of steps) {
-      if ('bytes' in step && step.bytes.byteLength > maxTransfer) {
-        await flush();
-        answers.push(await this.#one(step, wait));
-      } else {
-        part.push(step);
-        if (part.length === maxBatch) await flush();
-      }
+    let end = at;
+    while (end < steps.length && end - at < maxBatch) {
+      const step = steps[end]!;
+      if ((step.op === 'read' || step.op === 'write') && step.bytes.byteLength > maxTransfer) break;
+      end += 1;
     }
-    await flush();
-    return answers;
+    return steps.slice(at, end);
+  }
+
+  #alone(step: MemoryStep, wait: Wait): Awaitable<BatchAnswer> {
+    const answer = this.#one(step, wait);
+    return answer instanceof Promise ? answer.then((value) => [value]) : [answer];
+  }
+
+  /** Sends one of several parts; false if it was refused at once, and those behind it are not to be sent. */
+  #collect<T>(answers: Awaitable<T>[], send: () => Awaitable<T>): boolean {
+    try {
+      answers.push(send());
+      return true;
+    } catch (error) {
+      if (answers.length === 0) throw error;
+      answers.push(Promise.reject(error));
+      return false;
+    }
+  }
+
+  /** Waits for all parts, so that none is in flight when the caller learns that one failed. */
+  async #settle<T>(answers: readonly Awaitable<T>[], changes: boolean): Promise<T[]> {
+    const values: T[] = [];
+    const failures: unknown[] = [];
+    for (const result of await Promise.allSettled(answers)) {
+      if (result.status === 'fulfilled') values.push(result.value);
+      else failures.push(result.reason);
+    }
+    if (failures.length === 0) return values;
+    const worst = failures.find((error) => isExomemError(error, 'OutcomeUnknown')) ?? failures[0];
+    throw changes && values.length > 0 ? this.#inPart(worst) : worst;
+  }
+
+  /** An error that says that nothing happened is wrong where a part of it did. */
+  #inPart(error: unknown): unknown {
+    const nothing =
+      isExomemError(error) && ['Disconnected', 'Closed', 'Aborted', 'DeadlineExceeded'].includes(error.code);
+    if (!nothing) return error;
+    return new ExomemError('OutcomeUnknown', `a part of it took effect before: ${error.message}`, {
+      where: this.where,
+      cause: error,
+    });
+  }
+
+  /** Later calls are sent when `work` has ended, so that they take effect behind it. */
+  #hold(work: Promise<unknown>): void {
+    const ended: Promise<void> = work.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#ahead = ended;
+    ended.then(() => {
+      if (this.#ahead === ended) this.#ahead = undefined;
+    });
+  }
+
+  /** Sends a call, in its turn. */
+  #send<T>(send: () => Awaitable<T>): Awaitable<T> {
+    const now = (): { answer: Awaitable<T>; long: Promise<unknown> | undefined } => {
+      const answer = send();
+      const long = this.#long;
+      this.#long = undefined;
+      return { answer, long };
+    };
+    if (this.#ahead === undefined) {
+      const { answer, long } = now();
+      if (long !== undefined) this.#hold(long);
+      return answer;
+    }
+    const sent = this.#ahead.then(() => {
+      this.#checkOpen();
+      return now();
+    });
+    this.#hold(sent.then(({ long }) => long));
+    return sent.then(({ answer }) => answer);
+  }
+
+  #run<T>(send: (wait: Wait) => Awaitable<T>, options: CallOptions | undefined, changes: boolean): Awaitable<T> {
+    if (options === undefined) return this.#send(() => send(attended));
+    return this.#wait((wait) => this.#send(() => send(wait)), options, changes);
   }
 
   #one(step: MemoryStep, wait: Wait): Awaitable<StepAnswer> {
@@ -260,18 +374,10 @@ export abstract class SessionBase implements Session {
         return this.doCompareExchange(step.offset, step.expected, step.desired);
       case 'fetchAdd':
         return this.doFetchAdd(step.offset, step.desired);
-      case 'read': {
-        const { offset, bytes } = step;
-        return this.#pieces(bytes, this.capabilities.maxTransfer, (at, piece) => this.doRead(offset + at, piece, wait)) as
-          | Promise<undefined>
-          | undefined;
-      }
-      case 'write': {
-        const { offset, bytes } = step;
-        return this.#pieces(bytes, this.capabilities.maxTransfer, (at, piece) => this.doWrite(offset + at, piece)) as
-          | Promise<undefined>
-          | undefined;
-      }
+      case 'read':
+        return this.#read(step.offset, step.bytes, wait) as Awaitable<undefined>;
+      case 'write':
+        return this.#write(step.offset, step.bytes) as Awaitable<undefined>;
     }
   }
 
@@ -339,17 +445,4 @@ function failed(step: MemoryStep, answer: StepAnswer): boolean {
 function fill(answers: BatchAnswer, length: number): BatchAnswer {
   while (answers.length < length) answers.push(notRun);
   return answers;
-}
-
-/** Waits for all of them, so that no piece is in flight when the caller learns that one failed. */
-async function settleAll(waits: readonly Promise<void>[]): Promise<void> {
-  let failure: unknown;
-  let unknown: unknown;
-  for (const result of await Promise.allSettled(waits)) {
-    if (result.status === 'rejected') {
-      failure ??= result.reason;
-      if (isExomemError(result.reason, 'OutcomeUnknown')) unknown ??= result.reason;
-    }
-  }
-  if (failure !== undefined) throw unknown ?? failure;
 }

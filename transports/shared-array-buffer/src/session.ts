@@ -1,10 +1,4 @@
-import type {
-  BatchAnswer,
-  Capabilities,
-  MemberBinding,
-  MemoryStep,
-  RegionMemory,
-} from '@exomem/core';
+import type { BatchAnswer, Capabilities, MemberBinding, MemoryStep, RegionMemory } from '@exomem/core';
 import { ExomemError, notRun, SessionBase } from '@exomem/core';
 
 export const capabilities: Capabilities = {
@@ -42,7 +36,12 @@ export class SharedArrayBufferSession extends SessionBase {
   #spent = false;
   #superseded = false;
 
-  constructor(memory: RegionMemory, where: string, epoch: number, onClose: (session: SharedArrayBufferSession) => void) {
+  constructor(
+    memory: RegionMemory,
+    where: string,
+    epoch: number,
+    onClose: (session: SharedArrayBufferSession) => void,
+  ) {
     super();
     this.#memory = memory;
     this.size = memory.size;

@@ -36,12 +36,26 @@ function run(what, command, args) {
 
 function install() {
   const wanted = fingerprint();
-  const installed = packages().every((directory) => existsSync(join(root, directory, 'node_modules')));
-  if (installed && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+  const whole = packages().every(
+    (directory) => !needsModules(directory) || existsSync(join(root, directory, 'node_modules')),
+  );
+  if (whole && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   console.error('exomem: installing dependencies ...');
-  const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  run('the installation', 'npx', ['--yes', packageManager, 'install', '--frozen-lockfile']);
+  const { packageManager } = manifest('.');
+  try {
+    run('the installation', 'npx', ['--yes', packageManager, 'install', '--frozen-lockfile']);
+  } catch (error) {
+    error.message += `\nWho has changed dependencies brings the lockfile up to date: npx ${packageManager} install --no-frozen-lockfile`;
+    throw error;
+  }
   writeFileSync(stamp, wanted);
+}
+
+const manifest = (directory) => JSON.parse(readFileSync(join(root, directory, 'package.json'), 'utf8'));
+
+function needsModules(directory) {
+  const { dependencies, devDependencies } = manifest(directory);
+  return Object.keys({ ...dependencies, ...devDependencies }).length > 0;
 }
 
 function compile() {
@@ -93,6 +107,8 @@ function alive(pid) {
 }
 
 try {
+  const [major] = process.versions.node.split('.');
+  if (Number(major) < 20) throw new Error(`Node 20 or later is needed, this is ${process.versions.node}`);
   await exclusively(() => {
     install();
     if (!process.argv.includes('--install')) compile();

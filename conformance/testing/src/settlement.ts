@@ -44,6 +44,12 @@ function leaked(): void {
   process.exit(1);
 }
 
+// A runner that was killed cannot end its files any more: they end themselves.
+if (!alone) {
+  const runner = process.ppid;
+  setInterval(() => process.ppid === runner || process.exit(1), 1_000).unref();
+}
+
 process.on('exit', () => {
   for (const name of unfinished.values()) console.error(`\nThe process ended before the suite "${name}" had run.`);
   if (failed > 0 || unfinished.size > 0) process.exitCode ||= 1;

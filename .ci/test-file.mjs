@@ -8,9 +8,9 @@ import { basename, join } from 'node:path';
 const grace = 7_000;
 const running = new Set();
 
-/** Ends every test process with all that it started. */
-export function killAll() {
-  for (const group of running) kill(-group);
+/** Ends every test process with what it started. SIGTERM lets a runner that is itself under test do the same. */
+export function killAll(signal = 'SIGKILL') {
+  for (const group of running) kill(-group, signal);
 }
 
 /**
@@ -159,9 +159,9 @@ function text(path) {
   }
 }
 
-function kill(target) {
+function kill(target, signal = 'SIGKILL') {
   try {
-    process.kill(target, 'SIGKILL');
+    process.kill(target, signal);
   } catch {
     // It has ended by itself.
   }

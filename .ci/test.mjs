@@ -58,7 +58,10 @@ function report(path, { passed, failed, skipped, output, milliseconds }) {
 
 const seconds = (milliseconds) => `${(milliseconds / 1000).toFixed(1)} s`;
 
+let stopping = false;
+
 async function runFile(file, scratch) {
+  if (stopping) return;
   if (isFile(file.compiled)) return report(file.path, await runTestFile(file, scratch));
   const failed = [{ name: 'the file', reason: 'is not compiled' }];
   report(file.path, { passed: [], failed, skipped: [], output: '', milliseconds: 0 });
@@ -79,7 +82,13 @@ process.on('exit', () => {
   killAll();
   rmSync(scratch, { recursive: true, force: true });
 });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.once(signal, () => {
+    stopping = true;
+    killAll('SIGTERM');
+    setTimeout(() => process.exit(1), 300);
+  });
+}
 
 if (values.folder === undefined) {
   for (const [name, check] of Object.entries(checks)) {

@@ -1,1 +1,1 @@
-export {};
+export * from './transport-laws/index.js';

@@ -1,0 +1,145 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, expectEqual } from './expect.js';
+import type { Draft, Trial } from './law.js';
+import type { TransportSubject } from './subject.js';
+import type { Task } from './tasks.js';
+import { loneliness, startTask } from './workers.js';
+
+const needsAtomics = (subject: TransportSubject): string | undefined =>
+  subject.capabilities.atomics === 'none' ? 'it has no atomics' : loneliness(subject);
+
+/** Starts so many workers on tasks and waits for what they answer. */
+async function together(trial: Trial, tasks: readonly Task[]): Promise<bigint[]> {
+  const laborers = await Promise.all(tasks.map((task) => startTask(trial, task)));
+  return Promise.all(laborers.map(({ ended }) => ended));
+}
+
+/** Laws on several clients that change the same words at the same time. */
+export const contendingLaws: Draft[] = [
+  {
+    id: 'contended-increments',
+    sentence: 'of increments that several clients make by compareExchange none is lost and none happens twice',
+    skip: needsAtomics,
+    check: async (trial) => {
+      const { workers, increments, incrementsPerBatch } = trial.effort;
+      const task: Task = { kind: 'increments', offset: 128, count: increments, perBatch: incrementsPerBatch };
+      await together(trial, new Array<Task>(workers).fill(task));
+      const session = await trial.connect();
+      expectEqual(await session.load(128), BigInt(workers * increments), `${workers} x ${increments} increments`);
+      expectEqual(await session.load(120), 0n, 'the word before it');
+      expectEqual(await session.load(136), 0n, 'the word behind it');
+    },
+  },
+  {
+    id: 'contended-adds',
+    sentence: 'of what several clients add by fetchAdd nothing is lost, and no two see the same word before',
+    skip: needsAtomics,
+    check: async (trial) => {
+      const { workers, increments } = trial.effort;
+      const task: Task = { kind: 'adds', offset: 64, count: increments };
+      const sums = await together(trial, new Array<Task>(workers).fill(task));
+      const total = BigInt(workers * increments);
+      const session = await trial.connect();
+      expectEqual(await session.load(64), total, `${workers} x ${increments} additions`);
+      const sum = sums.reduce((one, other) => one + other, 0n);
+      expectEqual(sum, (total * (total - 1n)) / 2n, 'the sum of all words that were seen before');
+    },
+  },
+  {
+    id: 'resolved-increments',
+    sentence: 'increments stay exact where connections are cut and lost answers are resolved: renew, read, decide',
+    skip: (subject) =>
+      needsAtomics(subject) ??
+      (subject.capabilities.synchronous
+        ? 'it is synchronous: no answer can be lost'
+        : subject.faults?.includes('cut')
+          ? undefined
+          : 'it declares no fault cut'),
+    check: async (trial) => {
+      const { increments, cuts, workers: wished } = trial.effort;
+      const workers = Math.min(wished, 4);
+      const laborers = await Promise.all(
+        Array.from({ length: workers }, (_, field) =>
+          startTask(trial, { kind: 'resolved', offset: 256, field, count: increments }),
+        ),
+      );
+      let reached = false;
+      const all = Promise.all(laborers.map((laborer) => laborer.reached)).then(() => {
+        reached = true;
+      });
+      all.catch(() => undefined);
+      // Whatever fails first ends the wait for all.
+      const failed = Promise.race(laborers.map(({ ended }) => ended.then(() => new Promise<never>(() => undefined))));
+      for (let cut = 0; (cut < cuts || !reached) && !trial.over.aborted; cut += 1) {
+        await Promise.race([sleep(3 + Math.random() * 30), failed]);
+        await trial.region.cut!();
+      }
+      await all;
+      for (const laborer of laborers) laborer.stop();
+      const counts = await Promise.all(laborers.map(({ ended }) => ended));
+      const session = await trial.connect();
+      const word = await session.load(256);
+      for (const [field, count] of counts.entries()) {
+        expect(count >= BigInt(increments), `worker ${field} made ${count} increments only`);
+        expectEqual(
+          (word >> BigInt(field * 16)) & 0xffffn,
+          count & 0xffffn,
+          `field ${field} after ${count} increments`,
+        );
+      }
+    },
+  },
+  {
+    id: 'no-torn-words',
+    sentence: 'no aligned 8-byte word of a range is ever seen half old and half new, whatever the offsets and buffers',
+    bytes: 2 ** 16,
+    skip: loneliness,
+    check: async (trial) => {
+      const ranges = [
+        { offset: 0, length: 64 },
+        { offset: 3, length: 61 },
+        { offset: 4, length: 40 },
+        { offset: 1, length: 1_007 },
+        { offset: 6, length: 40_000 },
+      ];
+      for (const { offset, length } of ranges) {
+        const slice = trial.effort.tearing / ranges.length;
+        await searchTornWords(trial, offset, length, slice);
+      }
+    },
+  },
+];
+
+/** Two writers cover the same range with bytes of their own; here the range is read in every way there is. */
+async function searchTornWords(trial: Trial, offset: number, length: number, milliseconds: number): Promise<void> {
+  const session = await trial.connect();
+  const { atomics } = trial.capabilities;
+  const first = Math.ceil(offset / 8) * 8;
+  const words = Math.floor((offset + length) / 8) - first / 8;
+  const whole = `words of ${length} bytes at ${offset}`;
+  await session.write(offset, new Uint8Array(length));
+  const bytes = [
+    [0x11, 0x5a],
+    [0xee, 0x80],
+  ];
+  const writers = await Promise.all(
+    bytes.map((own) => startTask(trial, { kind: 'ranges', offset, length, bytes: own })),
+  );
+  await Promise.all(writers.map(({ reached }) => reached));
+  const even = (word: bigint, what: string): void =>
+    expect(word === (word & 0xffn) * 0x0101_0101_0101_0101n, () => `${whole}: ${what} gives 0x${word.toString(16)}`);
+  const until = performance.now() + milliseconds;
+  for (let turn = 0; performance.now() < until; turn += 1) {
+    const at = first + (turn % words) * 8;
+    const phase = turn % 8;
+    const target = new Uint8Array(length + 8).subarray(phase, phase + length);
+    const [loaded] = await Promise.all([session.load(at), session.read(offset, target)]);
+    even(loaded, `load at ${at}`);
+    const view = new DataView(target.buffer, target.byteOffset + first - offset);
+    for (let word = 0; word < words; word += 1) even(view.getBigUint64(word * 8, true), `read at ${first + word * 8}`);
+    // Puts back what is there, so that the range stays even.
+    if (atomics !== 'none') even(await session.compareExchange(at, loaded, loaded), `compareExchange at ${at}`);
+  }
+  for (const writer of writers) writer.stop();
+  await Promise.all(writers.map(({ ended }) => ended));
+}

@@ -1,0 +1,99 @@
+import { fork } from 'node:child_process';
+import { Worker } from 'node:worker_threads';
+import { describe, LawBroken } from './expect.js';
+import { connectOptions, type Trial } from './law.js';
+import type { TransportSubject } from './subject.js';
+import { runTask, type Task } from './tasks.js';
+import { type Assignment, type Report, stopMessage } from './worker.js';
+
+/** A task under way: in a thread, in a process, or, where the subject has no workers, on a session here. */
+export interface Laborer {
+  /** The task has done what it must, and goes on; rejects if it failed before. */
+  readonly reached: Promise<void>;
+  /** What the task answers. */
+  readonly ended: Promise<bigint>;
+  /** Asks it to end. */
+  stop(): void;
+}
+
+/** Why nothing can contend here; undefined if something can. */
+export function loneliness({ capabilities, workers }: TransportSubject): string | undefined {
+  if (workers !== undefined || !capabilities.synchronous) return undefined;
+  return 'it is synchronous and no other thread reaches it: nothing happens at the same time';
+}
+
+/** Starts the task on a client of its own. It is ended with the trial at the latest. */
+export async function startTask(trial: Trial, task: Task): Promise<Laborer> {
+  const entry = trial.subject.workers;
+  if (entry === undefined) return startHere(trial, task);
+  const assignment: Assignment = {
+    module: entry.module,
+    data: trial.region.workerData,
+    connect: connectOptions(),
+    task,
+  };
+  const outcomes = ledger();
+  if (entry.kind === 'thread') {
+    const thread = new Worker(new URL('./worker.js', import.meta.url), { workerData: assignment });
+    thread.on('message', outcomes.take);
+    thread.once('error', (error) => outcomes.lost(describe(error)));
+    thread.once('exit', (code) => outcomes.lost(`it exited with ${code}`));
+    trial.defer(() => thread.terminate());
+    return { ...outcomes.promises, stop: () => thread.postMessage(stopMessage) };
+  }
+  const child = fork(new URL('./worker.js', import.meta.url), { serialization: 'advanced', execArgv: [] });
+  child.on('message', outcomes.take);
+  child.once('error', (error) => outcomes.lost(describe(error)));
+  child.once('exit', (code, signal) => outcomes.lost(`it exited with ${signal ?? code}`));
+  trial.defer(() => {
+    if (child.exitCode !== null || child.signalCode !== null) return undefined;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    return gone;
+  });
+  child.send(assignment);
+  return { ...outcomes.promises, stop: () => child.connected && child.send(stopMessage) };
+}
+
+async function startHere(trial: Trial, task: Task): Promise<Laborer> {
+  const session = await trial.connect();
+  let stopped = false;
+  trial.defer(() => {
+    stopped = true;
+  });
+  const outcomes = ledger();
+  runTask(session, task, { stopped: () => stopped, reached: () => outcomes.take({ event: 'reached' }) }).then(
+    (result) => outcomes.take({ event: 'ended', result }),
+    (error) => outcomes.lost(describe(error)),
+  );
+  const stop = (): void => {
+    stopped = true;
+  };
+  return { ...outcomes.promises, stop };
+}
+
+/** Keeps what a worker reports as promises. */
+function ledger() {
+  let reach: () => void = () => undefined;
+  let end: (result: bigint) => void = () => undefined;
+  let fail: (error: LawBroken) => void = () => undefined;
+  const ended = new Promise<bigint>((resolve, reject) => {
+    end = resolve;
+    fail = reject;
+  });
+  const reached = new Promise<void>((resolve, reject) => {
+    reach = resolve;
+    ended.then(() => resolve(), reject);
+  });
+  // Whoever waits for one of them does not always wait for the other.
+  ended.catch(() => undefined);
+  reached.catch(() => undefined);
+  const lost = (reason: string): void => fail(new LawBroken(`a worker failed: ${reason}`));
+  const take = (message: unknown): void => {
+    const report = message as Report;
+    if (report.event === 'reached') reach();
+    else if (report.event === 'ended') end(report.result);
+    else lost(report.reason);
+  };
+  return { promises: { reached, ended }, take, lost };
+}

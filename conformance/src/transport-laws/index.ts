@@ -21,6 +21,7 @@ import type { TransportSubject } from './subject.js';
 
 export { type Found, readCorpus, replayFromEnvironment, replayVariables } from './corpus.js';
 export { LawBroken } from './expect.js';
+export { FaultyLink } from './faulty-link.js';
 export { connectOptions, type Law } from './law.js';
 export type { TransportLawOptions } from './options.js';
 export type { Fault, SubjectRegion, TransportSubject, WorkerConnect, WorkerEntry } from './subject.js';

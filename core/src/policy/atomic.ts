@@ -457,6 +457,10 @@ class AtomicAllocator implements Allocator {
     return found;
   }
 
+  doubtNames(): void {
+    for (const owned of this.#table.owned.values()) owned.unjudged = true;
+  }
+
   *sweep(applied: number): Protocol<number> {
     let freed = 0;
     for (const owned of [...this.#table.waiting]) {

@@ -91,6 +91,8 @@ export interface Allocator {
   dismiss(page: number, pages: number, index: number): void;
   /** Dismisses every withheld page that came into our hands from others and that no name refers to. How many. */
   judge(isNamed: (page: number) => boolean, index: number): number;
+  /** Which withheld pages are named is to be judged anew, for all groups: records were missed. */
+  doubtNames(): void;
   /** Frees the dismissed pages whose record every member has applied: all records below `applied`. How many. */
   sweep(applied: number): Protocol<number>;
   /** Pages that wait for `sweep`. */

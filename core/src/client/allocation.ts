@@ -1,0 +1,196 @@
+import { ExomemError } from '../errors.js';
+import type { FileExtent } from '../namespace/operation.js';
+import type { AllocationRequest, Extent } from '../policy/policy.js';
+import { pageOffset } from '../region/geometry.js';
+import type { CallOptions } from '../transport/transport.js';
+import type { Client } from './client.js';
+import type { RegionFile } from './file.js';
+
+export interface AllocateOptions extends CallOptions {
+  /** The absolute path of a file that the allocation becomes: it outlives its creator. */
+  readonly name?: string;
+  /** Bytes, a power of two; default the page size. */
+  readonly alignment?: number;
+  /** `zero` (default): every byte is 0. `none`: 0, or bytes that this client wrote before. */
+  readonly initialise?: 'zero' | 'none';
+  /** Permission bits of the file; default 0o644. */
+  readonly mode?: number;
+}
+
+/** Memory in the region that belongs to this program, until it is freed or its owner dies; with a name, for good. */
+export class Allocation implements AsyncDisposable {
+  #extent: Extent | undefined;
+
+  private constructor(
+    readonly client: Client,
+    /** Bytes that were asked for. */
+    readonly length: number,
+    extent: Extent | undefined,
+    /** The path, if it has one. */
+    readonly name: string | undefined,
+    readonly file: RegionFile | undefined,
+  ) {
+    this.#extent = extent;
+  }
+
+  static async create(client: Client, bytes: number, options: AllocateOptions): Promise<Allocation> {
+    const { name, signal } = options;
+    if (signal?.aborted) throw new ExomemError('Aborted', 'aborted before it began', { cause: signal.reason });
+    const request = requestOf(client, bytes, options);
+    const work = name === undefined ? Allocation.#anonymous(client, bytes, request) : Allocation.#named(client, bytes, request, name, options.mode);
+    return abandonable(work, options, (allocation) => allocation.free());
+  }
+
+  static createSync(client: Client, bytes: number, options: AllocateOptions): Allocation {
+    return new Allocation(client, bytes, client.runSync(client.allocator.allocate(requestOf(client, bytes, options))), undefined, undefined);
+  }
+
+  static async #anonymous(client: Client, bytes: number, request: AllocationRequest): Promise<Allocation> {
+    return new Allocation(client, bytes, await client.allocateExtent(request), undefined, undefined);
+  }
+
+  static async #named(client: Client, bytes: number, request: AllocationRequest, name: string, mode = 0o644): Promise<Allocation> {
+    const { parent, base } = await client.namespace.place(name);
+    if (client.state.lookup(parent, base) !== undefined) throw new ExomemError('Exists', `${name} exists`, { where: client.where });
+    const extent = await client.allocateExtent({ ...request, named: true });
+    const extents: FileExtent[] = [{ at: 0, page: extent.page, pages: extent.pages }];
+    try {
+      const inode = await client.namespace.create(parent, base, { kind: 'file', mode, size: bytes, extents });
+      client.allocator.settle(extent.page, extent.pages);
+      return new Allocation(client, bytes, undefined, name, client.openFile(inode));
+    } catch (error) {
+      await client.run(client.allocator.release(extent.page, extent.pages));
+      throw error;
+    }
+  }
+
+  /** Where it lies in the region, in bytes. @throws `UnsupportedCapability` for a file of several extents, `StaleHandle`. */
+  get offset(): number {
+    if (this.file !== undefined) return this.file.offset;
+    return pageOffset(this.client.geometry, this.#live().page);
+  }
+
+  #live(): Extent {
+    if (this.#extent === undefined || !this.#extent.live) throw new ExomemError('StaleHandle', 'this allocation was freed');
+    return this.#extent;
+  }
+
+  /** Reads `target.byteLength` bytes from `position` on. @throws `OutOfRange`, `StaleHandle`. */
+  async read(position: number, target: Uint8Array): Promise<void> {
+    if (this.file !== undefined) {
+      this.#range(position, target.byteLength);
+      await this.file.read(position, target);
+      return;
+    }
+    const offset = this.#at(position, target.byteLength);
+    await this.client.lease();
+    await this.client.readBytes(offset, target);
+    await this.client.lease();
+  }
+
+  /** Writes `source` at `position`. @throws `OutOfRange`, `StaleHandle`. */
+  async write(position: number, source: Uint8Array): Promise<void> {
+    if (this.file !== undefined) {
+      this.#range(position, source.byteLength);
+      await this.file.write(position, source);
+      return;
+    }
+    const offset = this.#at(position, source.byteLength);
+    await this.client.lease();
+    await this.client.writeBytes(offset, source);
+  }
+
+  /** The memory itself, where the transport shares it. @throws `UnsupportedCapability` where it does not. */
+  async map(): Promise<Uint8Array> {
+    if (this.file !== undefined) return this.file.map();
+    return this.mapSync();
+  }
+  mapSync(): Uint8Array {
+    return this.client.session.view(this.#at(0, this.length), this.length);
+  }
+
+  /** Why it lies where it lies. */
+  explain(): string {
+    if (this.file !== undefined) return `the file ${this.name}`;
+    return this.client.allocator.explain(this.#live());
+  }
+
+  /** Gives the memory back; with a name, removes it. @throws `StaleHandle` if it was freed before. */
+  async free(): Promise<void> {
+    if (this.file !== undefined) {
+      await this.file.close();
+      await this.client.namespace.unlink(this.name!);
+      return;
+    }
+    await this.client.run(this.client.allocator.free(this.#live()));
+  }
+  freeSync(): void {
+    this.client.runSync(this.client.allocator.free(this.#live()));
+  }
+
+  /** Anonymous memory is freed; a file is closed, and stays. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.file !== undefined) await this.file.close();
+    else if (this.#extent?.live) await this.free();
+  }
+
+  #at(position: number, length: number): number {
+    const { page } = this.#live();
+    this.#range(position, length);
+    return pageOffset(this.client.geometry, page) + position;
+  }
+
+  #range(position: number, length: number): void {
+    if (!Number.isSafeInteger(position) || position < 0 || position + length > this.length) {
+      throw new ExomemError('OutOfRange', `${length} bytes at ${position} do not lie in an allocation of ${this.length} bytes`);
+    }
+  }
+}
+
+function requestOf(client: Client, bytes: number, options: AllocateOptions): AllocationRequest {
+  if (!Number.isSafeInteger(bytes) || bytes < 1) {
+    throw new ExomemError('OutOfRange', `${bytes} bytes cannot be allocated: it must be a positive whole number`);
+  }
+  return {
+    pages: Math.ceil(bytes / client.geometry.pageSize),
+    alignment: options.alignment,
+    initialise: options.initialise ?? 'zero',
+  };
+}
+
+/**
+ * The caller may stop waiting; the work goes on to its end and is undone then. So an abort leaks nothing, at whatever
+ * step it comes.
+ */
+export function abandonable<T>(work: Promise<T>, { signal, timeout }: CallOptions, undo: (value: T) => Promise<void>): Promise<T> {
+  if (signal === undefined && timeout === undefined) return work;
+  return new Promise<T>((resolve, reject) => {
+    let over = false;
+    const giveUp = (code: 'Aborted' | 'DeadlineExceeded', what: string): void => {
+      over = true;
+      end();
+      reject(new ExomemError(code, what, { cause: signal?.reason }));
+    };
+    const onAbort = (): void => giveUp('Aborted', 'aborted');
+    const timer = timeout === undefined ? undefined : setTimeout(() => giveUp('DeadlineExceeded', `not done within ${timeout} ms`), timeout);
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    work.then(
+      (value) => {
+        if (over) undo(value).catch(() => undefined);
+        else {
+          end();
+          resolve(value);
+        }
+      },
+      (error) => {
+        if (over) return;
+        end();
+        reject(error);
+      },
+    );
+  });
+}

@@ -1,0 +1,607 @@
+import { Observable, Subject } from 'rxjs';
+import { ExomemError, isExomemError } from '../errors.js';
+import { RecordArena } from '../namespace/arena.js';
+import { type Draft, NamespaceReplica } from '../namespace/replica.js';
+import { NamespaceState } from '../namespace/state.js';
+import { atomic } from '../policy/atomic.js';
+import type { AllocationPolicy, AllocationRequest, Allocator, Extent, Identity, Usage } from '../policy/policy.js';
+import { interrupted, retried } from '../policy/resolve.js';
+import { readSuperblock } from '../protocol/format.js';
+import {
+  activate,
+  ask,
+  beat,
+  type BeatResult,
+  bindingOf,
+  collectLeavers,
+  dropPrincipal,
+  fenceSelf,
+  handOver,
+  joinMember,
+  markLeft,
+  type Member,
+  type MemberLine,
+  type PrincipalLine,
+  readMembers,
+  readPrincipals,
+  registerPrincipal,
+} from '../protocol/membership.js';
+import type { Protocol } from '../protocol/protocol.js';
+import { type Bench, run, runSync, type Surroundings } from '../protocol/runner.js';
+import { arenaHalf, type Geometry } from '../region/geometry.js';
+import type { Superblock } from '../region/superblock.js';
+import { memberState, principalState, type Wanted } from '../region/words.js';
+import { read, write } from '../transport/step.js';
+import type { CallOptions, Session, Transport } from '../transport/transport.js';
+import { Allocation, type AllocateOptions } from './allocation.js';
+import type { ClientEvent } from './events.js';
+import { RegionFile } from './file.js';
+import { Lock } from './lock.js';
+import { Namespace } from './namespace.js';
+import { Pins } from './pins.js';
+import { Watch } from './watch.js';
+
+export interface ClientOptions extends CallOptions {
+  readonly transport: Transport;
+  readonly url: string;
+  readonly surroundings: Surroundings;
+  readonly policy?: AllocationPolicy;
+  /** `member` (default) reads, writes and allocates; `observer` joins nothing and only looks at tables and names. */
+  readonly role?: 'member' | 'steward' | 'observer';
+  /** What `exomem members` shows; at most 32 bytes of UTF-8. */
+  readonly label?: string;
+  readonly pid?: number;
+  /** Milliseconds of silence after which a connection counts as lost. */
+  readonly silence?: number;
+  /** Milliseconds that an allocation waits for space that others may give back, before it says RegionFull. Default 1,500. */
+  readonly patience?: number;
+}
+
+/** Milliseconds between two looks at the region. */
+const clientTick = 500;
+const stewardTick = 100;
+
+/**
+ * A program's place in a region: a member with one principal, its allocator and its copy of the namespace.
+ *
+ * Everything throws {@link ExomemError}: `Fenced` for good once another client declared this one dead, `Closed` after
+ * `close()`, and what the single calls say.
+ */
+export class Client implements AsyncDisposable {
+  readonly superblock: Superblock;
+  readonly geometry: Geometry;
+  readonly role: 'member' | 'steward' | 'observer';
+  readonly where: string;
+  readonly surroundings: Surroundings;
+  readonly session: Session;
+  readonly namespace: Namespace;
+  readonly replica: NamespaceReplica;
+  readonly pins = new Pins();
+  readonly #bench: Bench;
+  readonly #beatSession: Session | undefined;
+  readonly #beatBench: Bench | undefined;
+  readonly #replicaLock = new Lock();
+  readonly #beatLock = new Lock();
+  readonly #events = new Subject<ClientEvent>();
+  readonly #stop = new AbortController();
+  readonly #patience: number;
+  readonly #files = new Map<number, RegionFile>();
+  readonly #watch: Watch;
+  #member: Member | undefined;
+  #identity: Identity | undefined;
+  #allocator: Allocator | undefined;
+  #leaseEnd = 0;
+  #fenced: ExomemError | undefined;
+  #closing: Promise<void> | undefined;
+  #life: Promise<void> | undefined;
+  #refreshing: Promise<void> | undefined;
+  #refreshNext: Promise<void> | undefined;
+  #fullUntil = 0;
+  #connected = true;
+
+  private constructor(options: ClientOptions, superblock: Superblock, session: Session, beatSession: Session | undefined) {
+    this.superblock = superblock;
+    this.geometry = superblock.geometry;
+    this.role = options.role ?? 'member';
+    this.where = options.url;
+    this.surroundings = options.surroundings;
+    this.session = session;
+    this.#bench = { session, surroundings: options.surroundings };
+    this.#beatSession = beatSession;
+    this.#beatBench = beatSession && { session: beatSession, surroundings: options.surroundings };
+    this.#patience = options.patience ?? 1500;
+    this.replica = new NamespaceReplica(this.geometry);
+    this.namespace = new Namespace(this);
+    this.#watch = new Watch(this, (event) => this.#events.next(event));
+    this.replica.onRelease = (page, pages, index) => this.#allocator?.dismiss(page, pages, index);
+    this.replica.onReload = () => this.#rejudge = true;
+    this.replica.onRecord = (record) => {
+      if (this.#events.observed) {
+        this.#events.next({ type: 'record', index: record.index, author: record.author, operations: record.operations });
+      }
+    };
+  }
+  #rejudge = false;
+
+  /**
+   * Opens a region and joins it.
+   * @throws `NotFormatted`, `Damaged`, `Incompatible`, `Disconnected`, `NotFound`, `Busy`, `PermissionDenied` (it can
+   * only be looked at), `Aborted`, `DeadlineExceeded`.
+   */
+  static async open(options: ClientOptions): Promise<Client> {
+    const { transport, url, surroundings, signal, timeout, silence } = options;
+    const role = options.role ?? 'member';
+    const clientId = new Uint8Array(16);
+    for (let at = 0; at < 16; at += 4) new DataView(clientId.buffer).setUint32(at, surroundings.random(), true);
+    const opened: Session[] = [];
+    const connect = async (lane: number): Promise<Session> => {
+      const session = await transport.connect(url, { clientId, lane, signal, timeout, silence });
+      opened.push(session);
+      return session;
+    };
+    try {
+      const session = await connect(0);
+      const bench = { session, surroundings };
+      const { block, readOnly } = await run(readSuperblock(session.size), bench);
+      if (readOnly && role !== 'observer') {
+        throw new ExomemError('PermissionDenied', 'this region uses features this version can only look at', { where: url });
+      }
+      const client = new Client(options, block, session, role === 'observer' ? undefined : await connect(1));
+      if (role === 'observer') await run(client.replica.load(), bench);
+      else await client.#join({ clientId, steward: role === 'steward', pid: options.pid ?? 0, label: options.label ?? '' }, options);
+      await client.refresh();
+      return client;
+    } catch (error) {
+      for (const session of opened) await session.close();
+      throw error;
+    }
+  }
+
+  async #join(introduction: { clientId: Uint8Array; steward: boolean; pid: number; label: string }, options: ClientOptions): Promise<void> {
+    const { geometry } = this;
+    const member = await run(joinMember(geometry, introduction), this.#bench);
+    this.#member = member;
+    await this.#beatSession!.bind(bindingOf(geometry, member.slot, member.incarnation));
+    this.#leaseEnd = this.surroundings.now() + this.superblock.lease;
+    this.#life = this.#live();
+    try {
+      const half = arenaHalf(geometry, member.slot, member.incarnation);
+      const arena = new RecordArena(half.offset, half.length);
+      // The identity follows; what counts for reading is that live records in our half are noticed.
+      this.replica.writeAs({ identity: { principal: 0, incarnation: 0, word: 0n }, arena });
+      await this.#replicaLock.run(async () => {
+        await run(this.replica.load(), this.#bench);
+        await run(this.replica.catchUp(), this.#bench);
+      });
+      await this.#beatLock.run(() => run(activate(geometry, member), this.#beatBench!));
+      this.#identity = await run(registerPrincipal(geometry, member), this.#bench);
+      this.replica.writeAs({ identity: this.#identity, arena });
+      this.#allocator = (options.policy ?? atomic).create({ geometry, identity: this.#identity });
+    } catch (error) {
+      await this.#end();
+      await this.#beatLock.run(() => run(fenceSelf(geometry, member), this.#bench)).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  // ---- what one asks of it
+
+  /** What happens in the region, while somebody listens. */
+  get events(): Observable<ClientEvent> {
+    return new Observable((subscriber) => {
+      const subscription = this.#events.subscribe(subscriber);
+      this.#watch.enter();
+      return () => {
+        this.#watch.leave();
+        subscription.unsubscribe();
+      };
+    });
+  }
+
+  get member(): Member {
+    return this.#member ?? this.#onlyLooks();
+  }
+  get identity(): Identity {
+    return this.#identity ?? this.#onlyLooks();
+  }
+  get allocator(): Allocator {
+    return this.#allocator ?? this.#onlyLooks();
+  }
+  get state(): NamespaceState {
+    return this.replica.state;
+  }
+  #onlyLooks(): never {
+    throw new ExomemError('PermissionDenied', 'this client only looks at the region', { where: this.where });
+  }
+
+  /**
+   * Allocates memory; with a name it is a file too.
+   * @param bytes 1 up to the longest run of the region
+   * @throws `OutOfRange`, `RegionFull`, `Fragmented`, `Exists` (the name), `NotFound` (its directory), ...
+   */
+  async allocate(bytes: number, options: AllocateOptions = {}): Promise<Allocation> {
+    return Allocation.create(this, bytes, options);
+  }
+
+  /** Allocates anonymous memory without a promise. @throws `UnsupportedCapability` unless the transport is synchronous. */
+  allocateSync(bytes: number, options: Omit<AllocateOptions, 'name' | 'signal' | 'timeout'> = {}): Allocation {
+    this.check();
+    return Allocation.createSync(this, bytes, options);
+  }
+
+  /** Opens a file by its inode. Close it. @throws `StaleHandle`, `IsDirectory`. */
+  openFile(inode: number): RegionFile {
+    this.check();
+    this.allocator;
+    let file = this.#files.get(inode);
+    if (file === undefined) {
+      this.state.file(inode);
+      file = new RegionFile(this, inode, () => this.#files.delete(inode));
+      this.#files.set(inode, file);
+    }
+    file.enter();
+    return file;
+  }
+
+  /** The file of that inode, if it is open here. */
+  openedFile(inode: number): RegionFile | undefined {
+    return this.#files.get(inode);
+  }
+
+  /** How full the region is. Reads the whole table of group words. */
+  async usage(): Promise<Usage> {
+    this.check();
+    const allocator = this.#allocator ?? atomic.create({ geometry: this.geometry, identity: { principal: 0, incarnation: 0, word: 0n } });
+    return this.run(allocator.inspect());
+  }
+
+  /** The member table and the principal table, as they are now. */
+  async members(): Promise<{ members: MemberLine[]; principals: PrincipalLine[] }> {
+    this.check();
+    const members = await this.run(readMembers(this.geometry));
+    return { members, principals: await this.run(readPrincipals(this.geometry)) };
+  }
+
+  /** Leaves the region: frees anonymous memory, hands the rest to a living member. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#leave();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // ---- for what is built on it
+
+  /** Runs a protocol on the main lane, to its end. */
+  async run<T>(protocol: Protocol<T>): Promise<T> {
+    this.check();
+    return this.#learn(() => run(protocol, this.#bench));
+  }
+  runSync<T>(protocol: Protocol<T>): T {
+    this.check();
+    return runSync(protocol, this.#bench);
+  }
+
+  async #learn<T>(work: () => Promise<T> | T): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (isExomemError(error, 'Fenced')) this.#fence(error);
+      throw error;
+    }
+  }
+
+  #fence(error: ExomemError): void {
+    if (this.#fenced !== undefined) return;
+    this.#fenced = error;
+    this.#events.next({ type: 'fenced' });
+  }
+
+  /** @throws `Fenced`, `Closed`. */
+  check(): void {
+    if (this.#fenced !== undefined) throw this.#fenced;
+    if (this.#closing !== undefined && this.#closed) throw new ExomemError('Closed', 'this client has left the region', { where: this.where });
+  }
+  #closed = false;
+
+  /** Waits for a lease, without which no byte of data may be touched. Undefined: there is one. */
+  lease(): Promise<void> | undefined {
+    this.check();
+    if (this.surroundings.now() < this.#leaseEnd) return undefined;
+    return this.#renewLease();
+  }
+  async #renewLease(): Promise<void> {
+    while (this.surroundings.now() >= this.#leaseEnd) await this.#beat();
+  }
+
+  /** Reads data bytes. Reading twice does no harm, so a broken connection costs time only. */
+  readBytes(offset: number, target: Uint8Array): Promise<void> | undefined {
+    return this.#transfer(() => this.session.read(offset, target), () => read(offset, target));
+  }
+  /** Writes data bytes; `source` must not change until it is done. */
+  writeBytes(offset: number, source: Uint8Array): Promise<void> | undefined {
+    return this.#transfer(() => this.session.write(offset, source), () => write(offset, source));
+  }
+  #transfer(first: () => Promise<void> | void, step: () => ReturnType<typeof read>): Promise<void> | undefined {
+    const again = (error: unknown): Promise<void> => {
+      if (!interrupted(error)) throw error;
+      return this.run(
+        retried(function* () {
+          yield step();
+        }),
+      );
+    };
+    try {
+      const answer = first();
+      return answer instanceof Promise ? answer.catch(again) : undefined;
+    } catch (error) {
+      return again(error);
+    }
+  }
+
+  /** Catches up with the log: what was acknowledged anywhere before this call is seen after it. */
+  refresh(): Promise<void> {
+    if (this.#refreshing === undefined) {
+      this.#refreshing = this.#refreshNow().finally(() => {
+        this.#refreshing = undefined;
+      });
+      return this.#refreshing;
+    }
+    // One is under way and may have looked already: the next one serves everybody who came since.
+    this.#refreshNext ??= this.#refreshing
+      .catch(() => undefined)
+      .then(() => {
+        this.#refreshNext = undefined;
+        return this.refresh();
+      });
+    return this.#refreshNext;
+  }
+  async #refreshNow(): Promise<void> {
+    await this.#replicaLock.run(() => this.run(this.replica.catchUp()));
+  }
+
+  /** Appends to the log. See {@link NamespaceReplica.append}. */
+  async append(draft: Draft): Promise<number> {
+    this.allocator;
+    return this.#replicaLock.run(async () => {
+      const index = await this.run(this.replica.append(draft));
+      if (this.replica.snapshotDue()) await this.run(this.replica.makeRoom());
+      return index;
+    });
+  }
+
+  /** Cuts a snapshot of the namespace, which truncates the log. */
+  async snapshot(): Promise<void> {
+    await this.#replicaLock.run(() => this.run(this.replica.snapshot()));
+    if (this.#events.observed) this.#events.next({ type: 'snapshot', index: this.replica.root.index });
+  }
+  /** A snapshot if `records` have come since the last one. */
+  async snapshotIfDue(records: number): Promise<void> {
+    if (!this.replica.snapshotDue(records)) return;
+    await this.#replicaLock.run(() => this.run(this.replica.load()));
+    if (this.replica.snapshotDue(records)) await this.snapshot();
+  }
+
+  /** An allocation that asks others for room, and waits a little, before it takes no for an answer. */
+  async allocateExtent(request: AllocationRequest): Promise<Extent> {
+    const allocator = this.allocator;
+    const { now } = this.surroundings;
+    let deadline = 0;
+    for (;;) {
+      try {
+        return await this.run(allocator.allocate(request));
+      } catch (error) {
+        const full = isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented');
+        if (!full || now() < this.#fullUntil) throw error;
+        if (deadline === 0) {
+          deadline = now() + this.#patience;
+          await this.#askAround(request.pages);
+        } else if (now() >= deadline) {
+          this.#fullUntil = now() + 1000;
+          throw error;
+        }
+        await this.surroundings.sleep(50);
+        await this.#beat();
+        await this.tidy();
+        await this.run(allocator.discover());
+        this.#judge();
+      }
+    }
+  }
+
+  async #askAround(pages: number): Promise<void> {
+    const { principal, incarnation } = this.identity;
+    const lines = await this.run(readMembers(this.geometry));
+    for (const line of lines) {
+      if (line.state !== memberState.active || line.slot === this.member.slot) continue;
+      await this.run(ask(this.geometry, line.slot, { principal, incarnation, pages }));
+    }
+  }
+
+  // ---- life
+
+  /** The heartbeat and the small duties of a member, until the client ends. */
+  async #live(): Promise<void> {
+    const tick = Math.min(this.superblock.lease / 3, this.role === 'steward' ? stewardTick : clientTick);
+    const { signal } = this.#stop;
+    while (!signal.aborted && this.#fenced === undefined) {
+      try {
+        await this.surroundings.sleep(tick, signal);
+        if (signal.aborted) break;
+        const result = await this.#beat();
+        if (!this.#connected) {
+          this.#connected = true;
+          this.#events.next({ type: 'reconnected' });
+        }
+        // A beat must not wait for the duties: a snapshot may take longer than the lease.
+        if (this.#allocator !== undefined) {
+          this.#duties ??= this.#attend(result).finally(() => {
+            this.#duties = undefined;
+          });
+        }
+      } catch (error) {
+        this.#missed(error);
+      }
+    }
+    await this.#duties;
+  }
+  #duties: Promise<void> | undefined;
+
+  async #attend(result: BeatResult): Promise<void> {
+    try {
+      if (result.behind) {
+        await this.refresh();
+        // What was applied is published at once: somebody may wait for it to reuse pages.
+        await this.#beat();
+      }
+      if (result.wanted !== undefined) await this.#answer(result.wanted);
+      await this.tidy();
+    } catch (error) {
+      this.#missed(error);
+    }
+  }
+
+  /** Something in the background failed. What matters of it comes back with the next call that somebody waits for. */
+  #missed(error: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    if (isExomemError(error, 'Fenced')) this.#fence(error);
+    else if (interrupted(error) && this.#connected) {
+      this.#connected = false;
+      this.#events.next({ type: 'disconnected' });
+    }
+  }
+
+  async #revoke(line: MemberLine): Promise<void> {
+    if (this.session.capabilities.revoke) await this.session.revoke(bindingOf(this.geometry, line.slot, line.incarnation));
+  }
+
+  async #beat(): Promise<BeatResult> {
+    return this.#beatLock.run(async () => {
+      const issued = this.surroundings.now();
+      const index = this.replica.index;
+      const result = await this.#learn(() => run(beat(this.geometry, this.#member!, this.pins.lowest(index), index), this.#beatBench!));
+      this.#leaseEnd = issued + this.superblock.lease;
+      return result;
+    });
+  }
+
+  async #answer(wanted: Wanted): Promise<void> {
+    if (wanted.pages === 0) await this.receive();
+    else if (wanted.pages <= this.geometry.groupPages) await this.run(this.allocator.giveRoom(wanted, wanted.pages));
+  }
+
+  /** Takes in principals that were handed to this member: merges them into the own one. How many. */
+  async receive(): Promise<number> {
+    const own = this.identity;
+    const { slot, incarnation } = this.member;
+    const handed = (await this.run(readPrincipals(this.geometry))).filter(
+      (line) =>
+        line.state === principalState.active &&
+        line.member === slot &&
+        line.memberIncarnation === incarnation &&
+        line.principal !== own.principal,
+    );
+    if (handed.length === 0) return 0;
+    for (const { principal, incarnation: inc, word } of handed) {
+      const from = { principal, incarnation: inc, word };
+      await this.run(this.allocator.merge(from));
+      await this.run(dropPrincipal(this.geometry, from));
+    }
+    await this.refresh();
+    this.#judge();
+    await this.#replicaLock.run(() => this.run(this.replica.judgeReserve()));
+    return handed.length;
+  }
+
+  /** Pages that came from others and that no name refers to are let go. */
+  #judge(): void {
+    const { geometry, state } = this;
+    const named = new Uint8Array(Math.ceil((geometry.groupCount * geometry.groupPages) / 8));
+    for (const inode of state.inodes.values()) {
+      for (const { page, pages } of inode.extents) {
+        for (let at = page; at < page + pages; at++) named[at >>> 3]! |= 1 << (at & 7);
+      }
+    }
+    this.allocator.judge((page) => (named[page >>> 3]! & (1 << (page & 7))) !== 0, state.index - 1);
+  }
+
+  /** Frees what was dismissed once no member can look at it any more, and snapshots of one's own that are past. */
+  async tidy(): Promise<void> {
+    const allocator = this.allocator;
+    if (this.#rejudge) {
+      this.#rejudge = false;
+      allocator.doubtNames();
+      this.#judge();
+    }
+    if (allocator.dismissed > 0) {
+      const lines = await this.run(readMembers(this.geometry));
+      let applied = Number.MAX_SAFE_INTEGER;
+      for (const line of lines) {
+        if (line.slot === this.member.slot) applied = Math.min(applied, this.pins.lowest(this.replica.index));
+        else if (line.state === memberState.joining || line.state === memberState.active) applied = Math.min(applied, line.applied);
+        else if (line.state === memberState.fenced) await this.#revoke(line);
+      }
+      await this.run(allocator.sweep(applied));
+    }
+    if (this.#snapshots !== this.replica.root.word) {
+      this.#snapshots = this.replica.root.word;
+      await this.#replicaLock.run(() => this.run(this.replica.judgeReserve()));
+    }
+  }
+  #snapshots = 0n;
+
+  // ---- leaving
+
+  async #end(): Promise<void> {
+    this.#stop.abort();
+    this.#watch.end();
+    await this.#life?.catch(() => undefined);
+  }
+
+  async #leave(): Promise<void> {
+    try {
+      if (this.#fenced === undefined && this.#allocator !== undefined) {
+        for (const file of [...this.#files.values()]) await file.flush().catch(() => undefined);
+        await this.#end();
+        await this.#handOver();
+      } else {
+        await this.#end();
+      }
+    } catch (error) {
+      // Whoever cannot say goodbye is missed after the lease: leaving is best effort, but never silent about a bug.
+      if (!interrupted(error) && !isExomemError(error, 'Fenced')) throw error;
+    } finally {
+      this.#closed = true;
+      this.#events.complete();
+      await this.#beatSession?.close();
+      await this.session.close();
+    }
+  }
+
+  async #handOver(): Promise<void> {
+    const { geometry, allocator, identity } = this;
+    for (const file of [...this.#files.values()]) await file.abandon();
+    await this.run(allocator.surrender());
+    await this.#replicaLock.run(async () => {
+      await this.run(this.replica.judgeReserve());
+      if (allocator.empty && !(await this.run(this.replica.ownsReserve()))) {
+        await this.run(dropPrincipal(geometry, identity));
+        return;
+      }
+      const lines = await this.run(readMembers(geometry));
+      const living = lines.filter((line) => line.state === memberState.active && line.slot !== this.member.slot);
+      living.sort((a, b) => Number(b.steward) - Number(a.steward));
+      for (const line of living) if (await this.run(handOver(geometry, identity, line))) return;
+      // Nobody is there: it stays as it is, and the next steward takes it in.
+    });
+    await this.#beatLock.run(async () => {
+      await this.run(markLeft(geometry, this.#member!));
+      await this.run(fenceSelf(geometry, this.#member!));
+    });
+    if (this.role !== 'steward') return;
+    // The last one out closes the door.
+    await this.run(collectLeavers(geometry)).catch(() => undefined);
+  }
+}

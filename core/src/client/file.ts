@@ -1,0 +1,427 @@
+import { ExomemError, isExomemError } from '../errors.js';
+import { extentAt, insertExtent, withoutRange } from '../namespace/inode.js';
+import type { ByteRange, FileExtent } from '../namespace/operation.js';
+import { pageOffset } from '../region/geometry.js';
+import type { Client } from './client.js';
+import { Lock } from './lock.js';
+
+/** Bytes that may be written before their size is published. */
+const publishBytes = 64 * 1024 * 1024;
+/** Milliseconds, likewise. */
+const publishAge = 1000;
+/** Bytes that are allocated ahead of a file that grows. */
+const mostAhead = 64 * 1024 * 1024;
+/** Extents that one record carries. */
+const extentsPerRecord = 96;
+
+/**
+ * A file that is open in this client, shared by everybody here who has it open.
+ *
+ * Pages are written before the log names them, and enter the file, with its new size, on `flush`, on the last `close`,
+ * and when much or old data waits. Before that only this client sees them.
+ */
+export class RegionFile implements AsyncDisposable {
+  readonly client: Client;
+  readonly inode: number;
+  readonly #onClosed: () => void;
+  readonly #lock = new Lock();
+  #users = 0;
+  /** Pages of ours, with every byte written, that no record names yet. Ascending. */
+  #pending: FileExtent[] = [];
+  /** Pages allocated ahead for the file's page `at` and behind it; nothing is in them yet. */
+  #ahead: FileExtent | undefined;
+  /** What was written where the log says that bytes read as zero. */
+  #written: ByteRange[] = [];
+  #size = 0;
+  #time: bigint | undefined;
+  #unpublished = 0;
+  #since = 0;
+
+  constructor(client: Client, inode: number, onClosed: () => void) {
+    this.client = client;
+    this.inode = inode;
+    this.#onClosed = onClosed;
+  }
+
+  enter(): void {
+    this.#users++;
+  }
+
+  /** Bytes, with what is not published yet. @throws `StaleHandle`. */
+  get size(): number {
+    return Math.max(this.client.state.file(this.inode).size, this.#size);
+  }
+  get pendingSize(): number {
+    return this.#size;
+  }
+  get pendingTime(): bigint | undefined {
+    return this.#time;
+  }
+  get pendingPages(): number {
+    return this.#pending.reduce((sum, { pages }) => sum + pages, 0);
+  }
+
+  /** Where a file of one extent lies in the region. @throws `UnsupportedCapability` for one of several. */
+  get offset(): number {
+    const { extents } = this.client.state.file(this.inode);
+    if (extents.length !== 1 || extents[0]!.at !== 0 || this.#pending.length > 0) {
+      throw new ExomemError('UnsupportedCapability', 'this file does not lie in one piece', { advice: 'read and write it' });
+    }
+    return pageOffset(this.client.geometry, extents[0]!.page);
+  }
+
+  /** Fills `target` from `position` on; answers how many bytes there were. @throws `StaleHandle`, `OutOfRange`. */
+  async read(position: number, target: Uint8Array): Promise<number> {
+    checkPosition(position);
+    const { client } = this;
+    const waiting = client.lease();
+    if (waiting !== undefined) await waiting;
+    const index = client.replica.index;
+    client.pins.take(index);
+    try {
+      const inode = client.state.file(this.inode);
+      const length = Math.min(target.byteLength, Math.max(inode.size, this.#size) - position);
+      if (length <= 0) return 0;
+      const waits: Promise<void>[] = [];
+      for (const piece of this.#pieces(inode.extents, position, length)) {
+        const bytes = target.subarray(piece.from - position, piece.to - position);
+        if (piece.offset < 0) bytes.fill(0);
+        else {
+          const wait = client.readBytes(piece.offset, bytes);
+          if (wait !== undefined) waits.push(wait);
+        }
+      }
+      let unwritten: readonly ByteRange[] = inode.unwritten;
+      if (unwritten.length > 0) for (const { from, to } of this.#written) unwritten = withoutRange(unwritten, from, to);
+      if (waits.length > 0) await allOf(waits);
+      for (const { from, to } of unwritten) {
+        if (from < position + length && to > position) target.fill(0, Math.max(0, from - position), Math.min(length, to - position));
+      }
+      const late = client.lease();
+      if (late !== undefined) await late;
+      return length;
+    } finally {
+      client.pins.give(index);
+    }
+  }
+
+  /** Writes `source` at `position`; the file grows as needed. @throws `StaleHandle`, `RegionFull`, `OutOfRange`. */
+  async write(position: number, source: Uint8Array): Promise<void> {
+    checkPosition(position + source.byteLength);
+    if (source.byteLength === 0) return;
+    const { client } = this;
+    const waiting = client.lease();
+    if (waiting !== undefined) await waiting;
+    const index = client.replica.index;
+    client.pins.take(index);
+    try {
+      client.allocator;
+      const end = position + source.byteLength;
+      if (this.#hasHole(position, end)) await this.#lock.run(() => this.#fill(position, source));
+      else await this.#overwrite(position, source);
+      if (end > this.#size) this.#size = end;
+      const now = client.surroundings.now();
+      if (this.#time === undefined) this.#since = now;
+      this.#time = client.surroundings.wallClock();
+      this.#unpublished += source.byteLength;
+      if (this.#unpublished >= publishBytes || now - this.#since >= publishAge) await this.flush();
+    } finally {
+      client.pins.give(index);
+    }
+  }
+
+  /** Bytes whose pages are there already. */
+  async #overwrite(position: number, source: Uint8Array): Promise<void> {
+    const inode = this.client.state.file(this.inode);
+    const waits: Promise<void>[] = [];
+    for (const { offset, from, to } of this.#pieces(inode.extents, position, source.byteLength)) {
+      const wait = this.client.writeBytes(offset, source.subarray(from - position, to - position));
+      if (wait !== undefined) waits.push(wait);
+    }
+    if (waits.length > 0) await allOf(waits);
+    for (const { from, to } of inode.unwritten) {
+      const start = Math.max(from, position);
+      const end = Math.min(to, position + source.byteLength);
+      if (start < end) this.#written.push({ from: start, to: end });
+    }
+  }
+
+  /** Bytes of which some have no page yet. One such write at a time, so that no page is filled twice. */
+  async #fill(position: number, source: Uint8Array): Promise<void> {
+    const { client } = this;
+    const { pageSize } = client.geometry;
+    const end = position + source.byteLength;
+    for (let at = position; at < end; ) {
+      const { extents } = client.state.file(this.inode);
+      const page = Math.floor(at / pageSize);
+      const hole = this.#holeAt(extents, page);
+      if (hole === 0) {
+        const next = Math.min(end, (page + this.#mappedFrom(extents, page)) * pageSize);
+        await this.#overwrite(at, source.subarray(at - position, next - position));
+        at = next;
+        continue;
+      }
+      const wanted = Math.min(hole, Math.ceil(end / pageSize) - page);
+      const run = await this.#takePages(page, wanted, extents);
+      const next = Math.min(end, (page + run.pages) * pageSize);
+      try {
+        await this.#writePages(run, at, source.subarray(at - position, next - position));
+      } catch (error) {
+        await client.run(client.allocator.release(run.page, run.pages)).catch(() => undefined);
+        throw error;
+      }
+      insertExtent(this.#pending, run);
+      at = next;
+    }
+  }
+
+  /** Writes fresh pages whole: what the data leaves of the first and the last one is zero. */
+  async #writePages(run: FileExtent, position: number, data: Uint8Array): Promise<void> {
+    const { pageSize } = this.client.geometry;
+    const start = run.at * pageSize;
+    const end = start + run.pages * pageSize;
+    const offset = pageOffset(this.client.geometry, run.page);
+    const dataEnd = position + data.byteLength;
+    const waits: (Promise<void> | undefined)[] = [];
+    let from = position;
+    let to = dataEnd;
+    if (position > start) {
+      const first = new Uint8Array(pageSize);
+      first.set(data.subarray(0, pageSize - (position - start)), position - start);
+      waits.push(this.client.writeBytes(offset, first));
+      from = Math.min(dataEnd, start + pageSize);
+    }
+    if (dataEnd < end && from < dataEnd) {
+      const lastStart = end - pageSize;
+      const last = new Uint8Array(pageSize);
+      last.set(data.subarray(lastStart - position));
+      waits.push(this.client.writeBytes(offset + (lastStart - start), last));
+      to = lastStart;
+    }
+    if (from < to) waits.push(this.client.writeBytes(offset + (from - start), data.subarray(from - position, to - position)));
+    await allOf(waits.filter((wait) => wait !== undefined));
+  }
+
+  /** Pages of ours for the file's page `at` on, up to `wanted`: from what is allocated ahead, or new ones. */
+  async #takePages(at: number, wanted: number, extents: readonly FileExtent[]): Promise<FileExtent> {
+    const ahead = this.#ahead;
+    if (ahead !== undefined && ahead.at === at) {
+      const pages = Math.min(wanted, ahead.pages);
+      this.#ahead = pages === ahead.pages ? undefined : { at: at + pages, page: ahead.page + pages, pages: ahead.pages - pages };
+      return { at, page: ahead.page, pages };
+    }
+    const { client } = this;
+    const have = this.pendingPages + extents.reduce((sum, { pages }) => sum + pages, 0);
+    // Only who appends is given more than what was asked for.
+    const appends = at > 0 && this.#holeAt(extents, at - 1) === 0 && extentAt(extents, at) === extents.length;
+    const most = Math.floor(mostAhead / client.geometry.pageSize);
+    for (let pages = Math.max(wanted, appends ? Math.min(have, most) : 0); ; ) {
+      try {
+        const extent = await this.#allocate(pages, pages > wanted);
+        if (extent.pages > wanted) {
+          await this.#dropAhead();
+          this.#ahead = { at: at + wanted, page: extent.page + wanted, pages: extent.pages - wanted };
+        }
+        return { at, page: extent.page, pages: Math.min(wanted, extent.pages) };
+      } catch (error) {
+        const full = isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented');
+        if (!full || pages === 1) throw error;
+        // No room for it in one piece: rather in several than not at all.
+        pages = pages > wanted ? wanted : Math.ceil(pages / 2);
+      }
+    }
+  }
+
+  /** Tries at once where less would do, with patience where it would not. */
+  #allocate(pages: number, optional: boolean) {
+    const request = { pages, initialise: 'caller', named: true } as const;
+    const { client } = this;
+    return optional || pages > 1 ? client.run(client.allocator.allocate(request)) : client.allocateExtent(request);
+  }
+
+  async #dropAhead(): Promise<void> {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    if (ahead !== undefined) await this.client.run(this.client.allocator.release(ahead.page, ahead.pages));
+  }
+
+  // ---- publishing
+
+  /** Publishes what was written: from here on everybody sees it. @throws `StaleHandle` if the file is gone. */
+  async flush(): Promise<void> {
+    if (this.#time === undefined) return;
+    await this.#lock.run(() => this.#publish());
+  }
+
+  async #publish(): Promise<void> {
+    const { client, inode } = this;
+    while (this.#time !== undefined) {
+      const time = this.#time;
+      const extents = this.#pending.slice(0, extentsPerRecord);
+      const written = this.#written.slice(0, extentsPerRecord);
+      const whole = extents.length === this.#pending.length && written.length === this.#written.length;
+      const last = extents.at(-1);
+      const covered = last === undefined ? 0 : (last.at + last.pages) * client.geometry.pageSize;
+      const size = whole ? this.#size : Math.min(this.#size, covered);
+      try {
+        await client.append((state) => {
+          const operation = { op: 'extend', inode, size, time, extents, written } as const;
+          state.check(operation);
+          return [operation];
+        });
+      } catch (error) {
+        if (isExomemError(error, 'Exists')) {
+          await this.#yield();
+          continue;
+        }
+        if (isExomemError(error, 'StaleHandle')) await this.abandon();
+        throw error;
+      }
+      for (const { page, pages } of extents) client.allocator.settle(page, pages);
+      this.#pending = this.#pending.slice(extents.length);
+      this.#written = this.#written.slice(written.length);
+      // What was written meanwhile, without a lock, waits for the next time.
+      if (whole && this.#time === time) {
+        this.#time = undefined;
+        this.#unpublished = 0;
+        this.#size = 0;
+      }
+    }
+  }
+
+  /** Another client gave pages to the same place first: our bytes go into those. */
+  async #yield(): Promise<void> {
+    const { client } = this;
+    const { pageSize } = client.geometry;
+    const { extents } = client.state.file(this.inode);
+    const kept: FileExtent[] = [];
+    for (const run of this.#pending) {
+      for (let step = 0; step < run.pages; step++) {
+        const at = run.at + step;
+        const theirs = extents[extentAt(extents, at)];
+        if (theirs === undefined || theirs.at > at) {
+          insertExtent(kept, { at, page: run.page + step, pages: 1 });
+          continue;
+        }
+        const bytes = new Uint8Array(pageSize);
+        await client.readBytes(pageOffset(client.geometry, run.page + step), bytes);
+        await client.writeBytes(pageOffset(client.geometry, theirs.page + (at - theirs.at)), bytes);
+        await client.run(client.allocator.release(run.page + step, 1));
+      }
+    }
+    this.#pending = kept;
+  }
+
+  /** Cuts the file off, or lets it grow by bytes that read as zero. @throws `StaleHandle`, `OutOfRange`. */
+  async truncate(size: number): Promise<void> {
+    checkPosition(size);
+    const { client, inode } = this;
+    const time = client.surroundings.wallClock();
+    await this.#lock.run(async () => {
+      await this.#publish();
+      await this.#dropAhead();
+      await client.append((state) => {
+        const operation = { op: 'truncate', inode, size, time } as const;
+        state.check(operation);
+        return [operation];
+      });
+    });
+  }
+
+  /** The memory of a file of one extent. @throws `UnsupportedCapability` where memory is not shared or lies in pieces. */
+  async map(): Promise<Uint8Array> {
+    await this.flush();
+    const { unwritten, size } = this.client.state.file(this.inode);
+    if (unwritten.length > 0) throw new ExomemError('UnsupportedCapability', 'a part of this file was cut off and not written since');
+    return this.client.session.view(this.offset, size);
+  }
+
+  /** The last one who closes it publishes what is left. */
+  async close(): Promise<void> {
+    if (this.#users === 0 || --this.#users > 0) return;
+    try {
+      await this.flush();
+      await this.#lock.run(() => this.#dropAhead());
+    } finally {
+      if (this.#users === 0) this.#onClosed();
+    }
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Gives back what was written and cannot be published any more. */
+  async abandon(): Promise<void> {
+    const runs = this.#ahead === undefined ? this.#pending : [...this.#pending, this.#ahead];
+    this.#pending = [];
+    this.#ahead = undefined;
+    this.#written = [];
+    this.#time = undefined;
+    this.#size = 0;
+    for (const { page, pages } of runs) await this.client.run(this.client.allocator.release(page, pages));
+  }
+
+  // ---- where bytes lie
+
+  #hasHole(from: number, to: number): boolean {
+    const { pageSize } = this.client.geometry;
+    const { extents } = this.client.state.file(this.inode);
+    const last = Math.ceil(to / pageSize);
+    for (let page = Math.floor(from / pageSize); page < last; ) {
+      if (this.#holeAt(extents, page) > 0) return true;
+      page += this.#mappedFrom(extents, page);
+    }
+    return false;
+  }
+
+  /** How many pages from `page` on have no place; 0 if it has one. */
+  #holeAt(extents: readonly FileExtent[], page: number): number {
+    const mapped = extents[extentAt(extents, page)];
+    const pending = this.#pending[extentAt(this.#pending, page)];
+    const next = Math.min(mapped?.at ?? Number.MAX_SAFE_INTEGER, pending?.at ?? Number.MAX_SAFE_INTEGER);
+    return Math.max(0, next - page);
+  }
+
+  /** How many pages from `page` on have a place in one piece. */
+  #mappedFrom(extents: readonly FileExtent[], page: number): number {
+    const own = this.#pending[extentAt(this.#pending, page)];
+    const found = own !== undefined && own.at <= page ? own : extents[extentAt(extents, page)];
+    return found !== undefined && found.at <= page ? found.at + found.pages - page : 0;
+  }
+
+  /** The range in pieces that lie together; `offset` -1 is a hole. */
+  #pieces(extents: readonly FileExtent[], position: number, length: number): { offset: number; from: number; to: number }[] {
+    const { geometry } = this.client;
+    const { pageSize } = geometry;
+    const pieces: { offset: number; from: number; to: number }[] = [];
+    const end = position + length;
+    for (let at = position; at < end; ) {
+      const page = Math.floor(at / pageSize);
+      const own = this.#pending[extentAt(this.#pending, page)];
+      const found = own !== undefined && own.at <= page ? own : extents[extentAt(extents, page)];
+      if (found === undefined || found.at > page) {
+        const next = Math.min(own?.at ?? Number.MAX_SAFE_INTEGER, found?.at ?? Number.MAX_SAFE_INTEGER);
+        const to = Math.min(end, next * pageSize);
+        pieces.push({ offset: -1, from: at, to });
+        at = to;
+        continue;
+      }
+      let last = found.at + found.pages;
+      // A page of ours hides one of the log's only until it is published or yields.
+      if (found !== own && own !== undefined && own.at < last) last = own.at;
+      const to = Math.min(end, last * pageSize);
+      pieces.push({ offset: pageOffset(geometry, found.page + (page - found.at)) + (at - page * pageSize), from: at, to });
+      at = to;
+    }
+    return pieces;
+  }
+}
+
+function checkPosition(position: number): void {
+  if (!Number.isSafeInteger(position) || position < 0) throw new ExomemError('OutOfRange', `${position} is no position in a file`);
+}
+
+/** All of them end before the first failure is told, so that nothing is in flight behind the caller's back. */
+async function allOf(waits: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(waits)) if (result.status === 'rejected') throw result.reason;
+}

@@ -1,0 +1,358 @@
+import { ExomemError } from '../errors.js';
+import { extentAt, type Inode, insertExtent, withoutRange } from './inode.js';
+import type { FileKind, Operation } from './operation.js';
+import type { LogRecord } from './record.js';
+
+export const rootInode = 1;
+/** Operations that one log index can number inodes for. */
+export const inodesPerIndex = 4096;
+export const nameLimit = 255;
+export const targetLimit = 2048;
+export const linkLimit = 65_000;
+
+/** Hears of pages that no file refers to any more. */
+export type ReleaseListener = (page: number, pages: number, index: number) => void;
+
+/**
+ * The directory tree as a pure state machine: the same records in the same order give the same tree everywhere.
+ * An operation that does not fit the state changes nothing; it is an error of its author.
+ */
+export class NamespaceState {
+  readonly inodes = new Map<number, Inode>();
+  /** Principal -> the highest incarnation that may not append any more. */
+  readonly fences = new Map<number, number>();
+  /** Principal -> its incarnation and the last sequence number applied. */
+  readonly sequences = new Map<number, { incarnation: number; sequence: number }>();
+  /** The index of the next record. The log begins at 1. */
+  index = 1;
+  /** About as many bytes as a snapshot takes; never fewer. */
+  weight = 0;
+  /** Pages of region that files refer to. */
+  pages = 0;
+  readonly pageSize: number;
+  onRelease: ReleaseListener = () => undefined;
+
+  constructor(pageSize: number) {
+    this.pageSize = pageSize;
+    const root: Inode = {
+      inode: rootInode,
+      kind: 'directory',
+      mode: 0o755,
+      uid: 0,
+      gid: 0,
+      links: 2,
+      size: 0,
+      atime: 0n,
+      mtime: 0n,
+      ctime: 0n,
+      target: '',
+      entries: new Map(),
+      parent: rootInode,
+      extents: [],
+      unwritten: [],
+    };
+    this.inodes.set(rootInode, root);
+    this.weight = weightOf(root);
+  }
+
+  /** Whether this record counts: not fenced, and not applied before. */
+  counts(record: LogRecord): boolean {
+    if ((this.fences.get(record.author) ?? -1) >= record.incarnation) return false;
+    const last = this.sequences.get(record.author);
+    if (last === undefined || last.incarnation < record.incarnation) return true;
+    return last.incarnation === record.incarnation && last.sequence < record.sequence;
+  }
+
+  /** Takes the next record. Its operations that do not fit are passed over. */
+  apply(record: LogRecord): void {
+    if (this.counts(record)) {
+      this.sequences.set(record.author, { incarnation: record.incarnation, sequence: record.sequence });
+      for (const [number, operation] of record.operations.entries()) {
+        try {
+          this.#applyOne(operation, record.index * inodesPerIndex + number, record.index);
+        } catch (error) {
+          if (!(error instanceof ExomemError)) throw error;
+        }
+      }
+    }
+    this.index = record.index + 1;
+  }
+
+  /**
+   * Holds an operation against the state as it is.
+   * @throws `NotFound`, `Exists`, `NotDirectory`, `IsDirectory`, `NotEmpty`, `StaleHandle`, `InvalidArgument`, ...
+   */
+  check(operation: Operation): void {
+    switch (operation.op) {
+      case 'create':
+        checkName(operation.name);
+        if (operation.target.length > targetLimit) throw new ExomemError('NameTooLong', 'the target of a symbolic link is too long');
+        this.#absent(this.directory(operation.parent), operation.name);
+        break;
+      case 'link': {
+        checkName(operation.name);
+        this.#absent(this.directory(operation.parent), operation.name);
+        const inode = this.inode(operation.inode);
+        if (inode.kind === 'directory') throw new ExomemError('PermissionDenied', 'a directory has one name only');
+        if (inode.links >= linkLimit) throw new ExomemError('TooManyLinks', `a file has at most ${linkLimit} names`);
+        break;
+      }
+      case 'unlink': {
+        const directory = this.directory(operation.parent);
+        const inode = this.#present(directory, operation.name, operation.inode);
+        if (operation.directory) {
+          if (inode.entries === undefined) throw new ExomemError('NotDirectory', `${operation.name} is no directory`);
+          if (inode.entries.size > 0) throw new ExomemError('NotEmpty', `${operation.name} is not empty`);
+        } else if (inode.kind === 'directory') {
+          throw new ExomemError('IsDirectory', `${operation.name} is a directory`);
+        }
+        break;
+      }
+      case 'rename':
+        this.#checkRename(operation);
+        break;
+      case 'extend': {
+        const inode = this.file(operation.inode);
+        for (const { at, pages } of operation.extents) {
+          const next = inode.extents[extentAt(inode.extents, at)];
+          if (next !== undefined && next.at < at + pages) throw new ExomemError('Exists', `page ${next.at} of the file has a place`);
+        }
+        break;
+      }
+      case 'truncate':
+        this.file(operation.inode);
+        break;
+      case 'setattr':
+        this.inode(operation.inode);
+        break;
+      case 'fence':
+        break;
+    }
+  }
+
+  /** @throws `StaleHandle` if there is none of that number. */
+  inode(number: number): Inode {
+    const inode = this.inodes.get(number);
+    if (inode === undefined) throw new ExomemError('StaleHandle', `inode ${number} is gone`);
+    return inode;
+  }
+  file(number: number): Inode {
+    const inode = this.inode(number);
+    if (inode.kind === 'directory') throw new ExomemError('IsDirectory', `inode ${number} is a directory`);
+    if (inode.kind !== 'file') throw new ExomemError('InvalidArgument', `inode ${number} is a symbolic link`);
+    return inode;
+  }
+  directory(number: number): Inode & { entries: Map<string, number> } {
+    const inode = this.inode(number);
+    if (inode.entries === undefined) throw new ExomemError('NotDirectory', `inode ${number} is no directory`);
+    return inode as Inode & { entries: Map<string, number> };
+  }
+  /** The inode of a name in a directory; undefined if there is none. */
+  lookup(parent: number, name: string): Inode | undefined {
+    const number = this.directory(parent).entries.get(name);
+    return number === undefined ? undefined : this.inodes.get(number);
+  }
+
+  #absent(directory: Inode & { entries: Map<string, number> }, name: string): void {
+    if (directory.entries.has(name)) throw new ExomemError('Exists', `${name} exists`);
+  }
+  #present(directory: Inode & { entries: Map<string, number> }, name: string, expected: number): Inode {
+    const number = directory.entries.get(name);
+    if (number === undefined || number !== expected) throw new ExomemError('NotFound', `there is no ${name}`);
+    return this.inode(number);
+  }
+
+  #checkRename(operation: Operation & { op: 'rename' }): void {
+    checkName(operation.newName);
+    const inode = this.#present(this.directory(operation.parent), operation.name, operation.inode);
+    const target = this.directory(operation.newParent);
+    const replaced = target.entries.get(operation.newName) ?? 0;
+    if (replaced !== operation.replaced) throw new ExomemError('Exists', `${operation.newName} has become another file`);
+    if (inode.kind === 'directory') {
+      for (let at = target as Inode; ; at = this.inode(at.parent)) {
+        if (at.inode === inode.inode) {
+          throw new ExomemError('InvalidArgument', `${operation.name} cannot move into itself`);
+        }
+        if (at.inode === rootInode) break;
+      }
+    }
+    if (replaced === 0 || replaced === operation.inode) return;
+    const old = this.inode(replaced);
+    if (inode.kind === 'directory' && old.kind !== 'directory') {
+      throw new ExomemError('NotDirectory', `${operation.newName} is no directory`);
+    }
+    if (inode.kind !== 'directory' && old.kind === 'directory') {
+      throw new ExomemError('IsDirectory', `${operation.newName} is a directory`);
+    }
+    if (old.entries !== undefined && old.entries.size > 0) {
+      throw new ExomemError('NotEmpty', `${operation.newName} is not empty`);
+    }
+  }
+
+  #applyOne(operation: Operation, number: number, index: number): void {
+    this.check(operation);
+    switch (operation.op) {
+      case 'create': {
+        const { parent, name, kind, mode, uid, gid, time, target, size } = operation;
+        const inode: Inode = {
+          inode: number,
+          kind,
+          mode,
+          uid,
+          gid,
+          links: kind === 'directory' ? 2 : 1,
+          size: kind === 'symlink' ? new TextEncoder().encode(target).length : size,
+          atime: time,
+          mtime: time,
+          ctime: time,
+          target,
+          entries: kind === 'directory' ? new Map() : undefined,
+          parent: kind === 'directory' ? parent : 0,
+          extents: [],
+          unwritten: [],
+        };
+        for (const extent of operation.extents) {
+          insertExtent(inode.extents, extent);
+          this.pages += extent.pages;
+        }
+        this.inodes.set(number, inode);
+        this.weight += weightOf(inode);
+        const directory = this.directory(parent);
+        if (kind === 'directory') directory.links++;
+        this.#enter(directory, name, number, time);
+        break;
+      }
+      case 'link': {
+        const inode = this.inode(operation.inode);
+        inode.links++;
+        inode.ctime = operation.time;
+        this.#enter(this.directory(operation.parent), operation.name, operation.inode, operation.time);
+        break;
+      }
+      case 'unlink':
+        this.#leave(this.directory(operation.parent), operation.name, operation.time);
+        this.#unname(this.inode(operation.inode), operation.time, index);
+        break;
+      case 'rename': {
+        if (operation.replaced === operation.inode) break; // two names of one file: POSIX says nothing happens
+        const from = this.directory(operation.parent);
+        const to = this.directory(operation.newParent);
+        const inode = this.inode(operation.inode);
+        if (operation.replaced !== 0) {
+          this.#leave(to, operation.newName, operation.time);
+          this.#unname(this.inode(operation.replaced), operation.time, index);
+        }
+        this.#leave(from, operation.name, operation.time);
+        this.#enter(to, operation.newName, operation.inode, operation.time);
+        if (inode.kind === 'directory') {
+          from.links--;
+          to.links++;
+          inode.parent = to.inode;
+        }
+        inode.ctime = operation.time;
+        break;
+      }
+      case 'extend': {
+        const inode = this.file(operation.inode);
+        const before = weightOf(inode);
+        for (const extent of operation.extents) {
+          insertExtent(inode.extents, extent);
+          this.pages += extent.pages;
+        }
+        for (const { from, to } of operation.written) inode.unwritten = withoutRange(inode.unwritten, from, to);
+        if (operation.size > inode.size) inode.size = operation.size;
+        inode.mtime = operation.time;
+        inode.ctime = operation.time;
+        this.weight += weightOf(inode) - before;
+        break;
+      }
+      case 'truncate':
+        this.#truncate(this.file(operation.inode), operation.size, operation.time, index);
+        break;
+      case 'setattr': {
+        const inode = this.inode(operation.inode);
+        if (operation.mode !== undefined) inode.mode = operation.mode & 0o7777;
+        if (operation.uid !== undefined) inode.uid = operation.uid;
+        if (operation.gid !== undefined) inode.gid = operation.gid;
+        if (operation.atime !== undefined) inode.atime = operation.atime;
+        if (operation.mtime !== undefined) inode.mtime = operation.mtime;
+        inode.ctime = operation.ctime;
+        break;
+      }
+      case 'fence':
+        this.fences.set(operation.principal, Math.max(operation.incarnation, this.fences.get(operation.principal) ?? 0));
+        break;
+    }
+  }
+
+  #enter(directory: Inode & { entries: Map<string, number> }, name: string, number: number, time: bigint): void {
+    directory.entries.set(name, number);
+    directory.mtime = time;
+    directory.ctime = time;
+    this.weight += entryWeight(name);
+  }
+
+  #leave(directory: Inode & { entries: Map<string, number> }, name: string, time: bigint): void {
+    directory.entries.delete(name);
+    directory.mtime = time;
+    directory.ctime = time;
+    this.weight -= entryWeight(name);
+  }
+
+  /** A name of the inode is gone; with the last one it is gone itself. */
+  #unname(inode: Inode, time: bigint, index: number): void {
+    inode.links--;
+    inode.ctime = time;
+    if (inode.kind === 'directory') this.inode(inode.parent).links--;
+    else if (inode.links > 0) return;
+    this.inodes.delete(inode.inode);
+    this.weight -= weightOf(inode);
+    for (const { page, pages } of inode.extents) {
+      this.pages -= pages;
+      this.onRelease(page, pages, index);
+    }
+  }
+
+  #truncate(inode: Inode, size: number, time: bigint, index: number): void {
+    const before = weightOf(inode);
+    if (size < inode.size) {
+      const kept = Math.ceil(size / this.pageSize);
+      while (inode.extents.length > 0) {
+        const last = inode.extents.at(-1)!;
+        if (last.at + last.pages <= kept) break;
+        inode.extents.pop();
+        const pages = Math.max(0, kept - last.at);
+        if (pages > 0) inode.extents.push({ at: last.at, page: last.page, pages });
+        this.pages -= last.pages - pages;
+        this.onRelease(last.page + pages, last.pages - pages, index);
+      }
+      const end = kept * this.pageSize;
+      inode.unwritten = withoutRange(inode.unwritten, size, Number.MAX_SAFE_INTEGER);
+      const tail = inode.extents.at(-1);
+      if (size < end && tail !== undefined && tail.at + tail.pages === kept) inode.unwritten.push({ from: size, to: end });
+    }
+    inode.size = size;
+    inode.mtime = time;
+    inode.ctime = time;
+    this.weight += weightOf(inode) - before;
+  }
+}
+
+/** @throws `InvalidArgument`, `NameTooLong`. */
+export function checkName(name: string): void {
+  if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')) {
+    throw new ExomemError('InvalidArgument', `${JSON.stringify(name)} cannot be a name`);
+  }
+  if (name.length > nameLimit || (name.length > nameLimit / 3 && new TextEncoder().encode(name).length > nameLimit)) {
+    throw new ExomemError('NameTooLong', `a name of ${name.length} characters is too long`);
+  }
+}
+
+/** Upper bounds of what an inode and a name take in a snapshot. */
+export function weightOf(inode: Inode): number {
+  return 64 + inode.target.length * 3 + inode.extents.length * 15 + inode.unwritten.length * 14;
+}
+export function entryWeight(name: string): number {
+  return 10 + (name.length < 64 ? name.length : name.length * 3);
+}
+export type { FileKind };

@@ -37,21 +37,37 @@ export class Allocation implements AsyncDisposable {
     const { name, signal } = options;
     if (signal?.aborted) throw new ExomemError('Aborted', 'aborted before it began', { cause: signal.reason });
     const request = requestOf(client, bytes, options);
-    const work = name === undefined ? Allocation.#anonymous(client, bytes, request) : Allocation.#named(client, bytes, request, name, options.mode);
+    const work =
+      name === undefined
+        ? Allocation.#anonymous(client, bytes, request)
+        : Allocation.#named(client, bytes, request, name, options.mode);
     return abandonable(work, options, (allocation) => allocation.free());
   }
 
   static createSync(client: Client, bytes: number, options: AllocateOptions): Allocation {
-    return new Allocation(client, bytes, client.runSync(client.allocator.allocate(requestOf(client, bytes, options))), undefined, undefined);
+    return new Allocation(
+      client,
+      bytes,
+      client.runSync(client.allocator.allocate(requestOf(client, bytes, options))),
+      undefined,
+      undefined,
+    );
   }
 
   static async #anonymous(client: Client, bytes: number, request: AllocationRequest): Promise<Allocation> {
     return new Allocation(client, bytes, await client.allocateExtent(request), undefined, undefined);
   }
 
-  static async #named(client: Client, bytes: number, request: AllocationRequest, name: string, mode = 0o644): Promise<Allocation> {
+  static async #named(
+    client: Client,
+    bytes: number,
+    request: AllocationRequest,
+    name: string,
+    mode = 0o644,
+  ): Promise<Allocation> {
     const { parent, base } = await client.namespace.place(name);
-    if (client.state.lookup(parent, base) !== undefined) throw new ExomemError('Exists', `${name} exists`, { where: client.where });
+    if (client.state.lookup(parent, base) !== undefined)
+      throw new ExomemError('Exists', `${name} exists`, { where: client.where });
     const extent = await client.allocateExtent({ ...request, named: true });
     const extents: FileExtent[] = [{ at: 0, page: extent.page, pages: extent.pages }];
     try {
@@ -71,7 +87,8 @@ export class Allocation implements AsyncDisposable {
   }
 
   #live(): Extent {
-    if (this.#extent === undefined || !this.#extent.live) throw new ExomemError('StaleHandle', 'this allocation was freed');
+    if (this.#extent === undefined || !this.#extent.live)
+      throw new ExomemError('StaleHandle', 'this allocation was freed');
     return this.#extent;
   }
 
@@ -142,7 +159,10 @@ export class Allocation implements AsyncDisposable {
 
   #range(position: number, length: number): void {
     if (!Number.isSafeInteger(position) || position < 0 || position + length > this.length) {
-      throw new ExomemError('OutOfRange', `${length} bytes at ${position} do not lie in an allocation of ${this.length} bytes`);
+      throw new ExomemError(
+        'OutOfRange',
+        `${length} bytes at ${position} do not lie in an allocation of ${this.length} bytes`,
+      );
     }
   }
 }
@@ -162,7 +182,11 @@ function requestOf(client: Client, bytes: number, options: AllocateOptions): All
  * The caller may stop waiting; the work goes on to its end and is undone then. So an abort leaks nothing, at whatever
  * step it comes.
  */
-export function abandonable<T>(work: Promise<T>, { signal, timeout }: CallOptions, undo: (value: T) => Promise<void>): Promise<T> {
+export function abandonable<T>(
+  work: Promise<T>,
+  { signal, timeout }: CallOptions,
+  undo: (value: T) => Promise<void>,
+): Promise<T> {
   if (signal === undefined && timeout === undefined) return work;
   return new Promise<T>((resolve, reject) => {
     let over = false;
@@ -172,7 +196,10 @@ export function abandonable<T>(work: Promise<T>, { signal, timeout }: CallOption
       reject(new ExomemError(code, what, { cause: signal?.reason }));
     };
     const onAbort = (): void => giveUp('Aborted', 'aborted');
-    const timer = timeout === undefined ? undefined : setTimeout(() => giveUp('DeadlineExceeded', `not done within ${timeout} ms`), timeout);
+    const timer =
+      timeout === undefined
+        ? undefined
+        : setTimeout(() => giveUp('DeadlineExceeded', `not done within ${timeout} ms`), timeout);
     const end = (): void => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);

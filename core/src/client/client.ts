@@ -2,7 +2,7 @@ import { Observable, Subject } from 'rxjs';
 import { ExomemError, isExomemError } from '../errors.js';
 import { RecordArena } from '../namespace/arena.js';
 import { type Draft, NamespaceReplica } from '../namespace/replica.js';
-import { NamespaceState } from '../namespace/state.js';
+import type { NamespaceState } from '../namespace/state.js';
 import { atomic } from '../policy/atomic.js';
 import type { AllocationPolicy, AllocationRequest, Allocator, Extent, Identity, Usage } from '../policy/policy.js';
 import { interrupted, retried } from '../policy/resolve.js';
@@ -10,17 +10,17 @@ import { readSuperblock } from '../protocol/format.js';
 import {
   activate,
   ask,
-  beat,
   type BeatResult,
+  beat,
   bindingOf,
   collectLeavers,
   dropPrincipal,
   fenceSelf,
   handOver,
   joinMember,
-  markLeft,
   type Member,
   type MemberLine,
+  markLeft,
   type PrincipalLine,
   readMembers,
   readPrincipals,
@@ -33,7 +33,7 @@ import type { Superblock } from '../region/superblock.js';
 import { memberState, principalState, type Wanted } from '../region/words.js';
 import { read, write } from '../transport/step.js';
 import type { CallOptions, Session, Transport } from '../transport/transport.js';
-import { Allocation, type AllocateOptions } from './allocation.js';
+import { type AllocateOptions, Allocation } from './allocation.js';
 import type { ClientEvent } from './events.js';
 import { RegionFile } from './file.js';
 import { Lock } from './lock.js';
@@ -99,7 +99,12 @@ export class Client implements AsyncDisposable {
   #fullUntil = 0;
   #connected = true;
 
-  private constructor(options: ClientOptions, superblock: Superblock, session: Session, beatSession: Session | undefined) {
+  private constructor(
+    options: ClientOptions,
+    superblock: Superblock,
+    session: Session,
+    beatSession: Session | undefined,
+  ) {
     this.superblock = superblock;
     this.geometry = superblock.geometry;
     this.role = options.role ?? 'member';
@@ -114,10 +119,15 @@ export class Client implements AsyncDisposable {
     this.namespace = new Namespace(this);
     this.#watch = new Watch(this, (event) => this.#events.next(event));
     this.replica.onRelease = (page, pages, index) => this.#allocator?.dismiss(page, pages, index);
-    this.replica.onReload = () => this.#rejudge = true;
+    this.replica.onReload = () => (this.#rejudge = true);
     this.replica.onRecord = (record) => {
       if (this.#events.observed) {
-        this.#events.next({ type: 'record', index: record.index, author: record.author, operations: record.operations });
+        this.#events.next({
+          type: 'record',
+          index: record.index,
+          author: record.author,
+          operations: record.operations,
+        });
       }
     };
   }
@@ -144,11 +154,17 @@ export class Client implements AsyncDisposable {
       const bench = { session, surroundings };
       const { block, readOnly } = await run(readSuperblock(session.size), bench);
       if (readOnly && role !== 'observer') {
-        throw new ExomemError('PermissionDenied', 'this region uses features this version can only look at', { where: url });
+        throw new ExomemError('PermissionDenied', 'this region uses features this version can only look at', {
+          where: url,
+        });
       }
       const client = new Client(options, block, session, role === 'observer' ? undefined : await connect(1));
       if (role === 'observer') await run(client.replica.load(), bench);
-      else await client.#join({ clientId, steward: role === 'steward', pid: options.pid ?? 0, label: options.label ?? '' }, options);
+      else
+        await client.#join(
+          { clientId, steward: role === 'steward', pid: options.pid ?? 0, label: options.label ?? '' },
+          options,
+        );
       await client.refresh();
       return client;
     } catch (error) {
@@ -157,7 +173,10 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  async #join(introduction: { clientId: Uint8Array; steward: boolean; pid: number; label: string }, options: ClientOptions): Promise<void> {
+  async #join(
+    introduction: { clientId: Uint8Array; steward: boolean; pid: number; label: string },
+    options: ClientOptions,
+  ): Promise<void> {
     const { geometry } = this;
     const member = await run(joinMember(geometry, introduction), this.#bench);
     this.#member = member;
@@ -251,7 +270,9 @@ export class Client implements AsyncDisposable {
   /** How full the region is. Reads the whole table of group words. */
   async usage(): Promise<Usage> {
     this.check();
-    const allocator = this.#allocator ?? atomic.create({ geometry: this.geometry, identity: { principal: 0, incarnation: 0, word: 0n } });
+    const allocator =
+      this.#allocator ??
+      atomic.create({ geometry: this.geometry, identity: { principal: 0, incarnation: 0, word: 0n } });
     return this.run(allocator.inspect());
   }
 
@@ -302,7 +323,8 @@ export class Client implements AsyncDisposable {
   /** @throws `Fenced`, `Closed`. */
   check(): void {
     if (this.#fenced !== undefined) throw this.#fenced;
-    if (this.#closing !== undefined && this.#closed) throw new ExomemError('Closed', 'this client has left the region', { where: this.where });
+    if (this.#closing !== undefined && this.#closed)
+      throw new ExomemError('Closed', 'this client has left the region', { where: this.where });
   }
   #closed = false;
 
@@ -318,11 +340,17 @@ export class Client implements AsyncDisposable {
 
   /** Reads data bytes. Reading twice does no harm, so a broken connection costs time only. */
   readBytes(offset: number, target: Uint8Array): Promise<void> | undefined {
-    return this.#transfer(() => this.session.read(offset, target), () => read(offset, target));
+    return this.#transfer(
+      () => this.session.read(offset, target),
+      () => read(offset, target),
+    );
   }
   /** Writes data bytes; `source` must not change until it is done. */
   writeBytes(offset: number, source: Uint8Array): Promise<void> | undefined {
-    return this.#transfer(() => this.session.write(offset, source), () => write(offset, source));
+    return this.#transfer(
+      () => this.session.write(offset, source),
+      () => write(offset, source),
+    );
   }
   #transfer(first: () => Promise<void> | void, step: () => ReturnType<typeof read>): Promise<void> | undefined {
     const again = (error: unknown): Promise<void> => {
@@ -474,14 +502,17 @@ export class Client implements AsyncDisposable {
   }
 
   async #revoke(line: MemberLine): Promise<void> {
-    if (this.session.capabilities.revoke) await this.session.revoke(bindingOf(this.geometry, line.slot, line.incarnation));
+    if (this.session.capabilities.revoke)
+      await this.session.revoke(bindingOf(this.geometry, line.slot, line.incarnation));
   }
 
   async #beat(): Promise<BeatResult> {
     return this.#beatLock.run(async () => {
       const issued = this.surroundings.now();
       const index = this.replica.index;
-      const result = await this.#learn(() => run(beat(this.geometry, this.#member!, this.pins.lowest(index), index), this.#beatBench!));
+      const result = await this.#learn(() =>
+        run(beat(this.geometry, this.#member!, this.pins.lowest(index), index), this.#beatBench!),
+      );
       this.#leaseEnd = issued + this.superblock.lease;
       return result;
     });
@@ -540,7 +571,8 @@ export class Client implements AsyncDisposable {
       let applied = Number.MAX_SAFE_INTEGER;
       for (const line of lines) {
         if (line.slot === this.member.slot) applied = Math.min(applied, this.pins.lowest(this.replica.index));
-        else if (line.state === memberState.joining || line.state === memberState.active) applied = Math.min(applied, line.applied);
+        else if (line.state === memberState.joining || line.state === memberState.active)
+          applied = Math.min(applied, line.applied);
         else if (line.state === memberState.fenced) await this.#revoke(line);
       }
       await this.run(allocator.sweep(applied));

@@ -5,11 +5,22 @@ export type ClientEvent =
   | { readonly type: 'joined'; readonly slot: number; readonly incarnation: number; readonly label: string }
   | { readonly type: 'left'; readonly slot: number; readonly incarnation: number; readonly label: string }
   /** A member's heartbeat stands still. */
-  | { readonly type: 'silent'; readonly slot: number; readonly incarnation: number; readonly label: string; readonly milliseconds: number }
+  | {
+      readonly type: 'silent';
+      readonly slot: number;
+      readonly incarnation: number;
+      readonly label: string;
+      readonly milliseconds: number;
+    }
   /** Pages that a principal holds became more or fewer. */
   | { readonly type: 'usage'; readonly principal: number; readonly before: number; readonly after: number }
   /** A record of the namespace. */
-  | { readonly type: 'record'; readonly index: number; readonly author: number; readonly operations: readonly Operation[] }
+  | {
+      readonly type: 'record';
+      readonly index: number;
+      readonly author: number;
+      readonly operations: readonly Operation[];
+    }
   /** Less than a twentieth of the pages is free. */
   | { readonly type: 'pressure'; readonly free: number; readonly total: number }
   | { readonly type: 'snapshot'; readonly index: number }

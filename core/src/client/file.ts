@@ -65,7 +65,9 @@ export class RegionFile implements AsyncDisposable {
   get offset(): number {
     const { extents } = this.client.state.file(this.inode);
     if (extents.length !== 1 || extents[0]!.at !== 0 || this.#pending.length > 0) {
-      throw new ExomemError('UnsupportedCapability', 'this file does not lie in one piece', { advice: 'read and write it' });
+      throw new ExomemError('UnsupportedCapability', 'this file does not lie in one piece', {
+        advice: 'read and write it',
+      });
     }
     return pageOffset(this.client.geometry, extents[0]!.page);
   }
@@ -95,7 +97,8 @@ export class RegionFile implements AsyncDisposable {
       if (unwritten.length > 0) for (const { from, to } of this.#written) unwritten = withoutRange(unwritten, from, to);
       if (waits.length > 0) await allOf(waits);
       for (const { from, to } of unwritten) {
-        if (from < position + length && to > position) target.fill(0, Math.max(0, from - position), Math.min(length, to - position));
+        if (from < position + length && to > position)
+          target.fill(0, Math.max(0, from - position), Math.min(length, to - position));
       }
       const late = client.lease();
       if (late !== undefined) await late;
@@ -198,7 +201,8 @@ export class RegionFile implements AsyncDisposable {
       waits.push(this.client.writeBytes(offset + (lastStart - start), last));
       to = lastStart;
     }
-    if (from < to) waits.push(this.client.writeBytes(offset + (from - start), data.subarray(from - position, to - position)));
+    if (from < to)
+      waits.push(this.client.writeBytes(offset + (from - start), data.subarray(from - position, to - position)));
     await allOf(waits.filter((wait) => wait !== undefined));
   }
 
@@ -207,7 +211,8 @@ export class RegionFile implements AsyncDisposable {
     const ahead = this.#ahead;
     if (ahead !== undefined && ahead.at === at) {
       const pages = Math.min(wanted, ahead.pages);
-      this.#ahead = pages === ahead.pages ? undefined : { at: at + pages, page: ahead.page + pages, pages: ahead.pages - pages };
+      this.#ahead =
+        pages === ahead.pages ? undefined : { at: at + pages, page: ahead.page + pages, pages: ahead.pages - pages };
       return { at, page: ahead.page, pages };
     }
     const { client } = this;
@@ -332,7 +337,8 @@ export class RegionFile implements AsyncDisposable {
   async map(): Promise<Uint8Array> {
     await this.flush();
     const { unwritten, size } = this.client.state.file(this.inode);
-    if (unwritten.length > 0) throw new ExomemError('UnsupportedCapability', 'a part of this file was cut off and not written since');
+    if (unwritten.length > 0)
+      throw new ExomemError('UnsupportedCapability', 'a part of this file was cut off and not written since');
     return this.client.session.view(this.offset, size);
   }
 
@@ -390,7 +396,11 @@ export class RegionFile implements AsyncDisposable {
   }
 
   /** The range in pieces that lie together; `offset` -1 is a hole. */
-  #pieces(extents: readonly FileExtent[], position: number, length: number): { offset: number; from: number; to: number }[] {
+  #pieces(
+    extents: readonly FileExtent[],
+    position: number,
+    length: number,
+  ): { offset: number; from: number; to: number }[] {
     const { geometry } = this.client;
     const { pageSize } = geometry;
     const pieces: { offset: number; from: number; to: number }[] = [];
@@ -410,7 +420,11 @@ export class RegionFile implements AsyncDisposable {
       // A page of ours hides one of the log's only until it is published or yields.
       if (found !== own && own !== undefined && own.at < last) last = own.at;
       const to = Math.min(end, last * pageSize);
-      pieces.push({ offset: pageOffset(geometry, found.page + (page - found.at)) + (at - page * pageSize), from: at, to });
+      pieces.push({
+        offset: pageOffset(geometry, found.page + (page - found.at)) + (at - page * pageSize),
+        from: at,
+        to,
+      });
       at = to;
     }
     return pieces;
@@ -418,7 +432,8 @@ export class RegionFile implements AsyncDisposable {
 }
 
 function checkPosition(position: number): void {
-  if (!Number.isSafeInteger(position) || position < 0) throw new ExomemError('OutOfRange', `${position} is no position in a file`);
+  if (!Number.isSafeInteger(position) || position < 0)
+    throw new ExomemError('OutOfRange', `${position} is no position in a file`);
 }
 
 /** All of them end before the first failure is told, so that nothing is in flight behind the caller's back. */

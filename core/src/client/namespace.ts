@@ -183,7 +183,8 @@ export class Namespace {
       const inode = this.lookup(at, name);
       if (inode === undefined) throw new ExomemError('NotFound', `there is no ${path}`, { where: this.#client.where });
       if (inode.kind === 'symlink' && (follow || left.length > 0)) {
-        if (++links > mostSymlinks) throw new ExomemError('TooManyLinks', `${path} leads through too many symbolic links`);
+        if (++links > mostSymlinks)
+          throw new ExomemError('TooManyLinks', `${path} leads through too many symbolic links`);
         if (inode.target.startsWith('/')) at = rootInode;
         left = [...inode.target.split('/').filter((part) => part !== '' && part !== '.'), ...left];
       } else {
@@ -197,7 +198,8 @@ export class Namespace {
   async place(path: string): Promise<{ parent: number; base: string }> {
     const parts = partsOf(path);
     const base = parts.pop();
-    if (base === undefined) throw new ExomemError('InvalidArgument', `${path} names the root itself`, { where: this.#client.where });
+    if (base === undefined)
+      throw new ExomemError('InvalidArgument', `${path} names the root itself`, { where: this.#client.where });
     const parent = await this.resolve(`/${parts.join('/')}`);
     this.#client.state.directory(parent);
     return { parent, base };
@@ -254,7 +256,10 @@ export class Namespace {
   }
 
   /** Opens a file; `create` makes it if there is none, `truncate` empties it, `exclusive` refuses one that exists. */
-  async open(path: string, options: { create?: boolean; exclusive?: boolean; truncate?: boolean; mode?: number } = {}): Promise<RegionFile> {
+  async open(
+    path: string,
+    options: { create?: boolean; exclusive?: boolean; truncate?: boolean; mode?: number } = {},
+  ): Promise<RegionFile> {
     let inode: number | undefined;
     try {
       inode = await this.resolve(path);

@@ -1,6 +1,6 @@
+import { isExomemError } from '../errors.js';
 import { collectLeavers, fenceMember, type MemberLine, readMembers, takeIn } from '../protocol/membership.js';
 import { memberState } from '../region/words.js';
-import { isExomemError } from '../errors.js';
 import type { Client } from './client.js';
 
 export interface StewardOptions {
@@ -73,7 +73,8 @@ export class Steward {
     const before = client.replica.root.word;
     const records = Math.max(this.#options.records ?? 1024, client.state.inodes.size / 4);
     await client.snapshotIfDue(records);
-    if (client.replica.root.word !== before) this.#options.onEvent?.({ type: 'snapshot', index: client.replica.root.index });
+    if (client.replica.root.word !== before)
+      this.#options.onEvent?.({ type: 'snapshot', index: client.replica.root.index });
   }
 
   /** Who has not moved for the wait of the superblock, by this client's own clock, is declared dead and shut out. */
@@ -86,10 +87,12 @@ export class Steward {
       const watched = line.state === memberState.active || line.state === memberState.joining;
       const seen = this.#words.get(line.slot);
       if (!watched || line.slot === client.member.slot) this.#words.delete(line.slot);
-      else if (seen === undefined || seen.word !== line.word) this.#words.set(line.slot, { word: line.word, since: now });
+      else if (seen === undefined || seen.word !== line.word)
+        this.#words.set(line.slot, { word: line.word, since: now });
       else if (now - seen.since >= client.superblock.wait) {
         this.#words.delete(line.slot);
-        if (await client.run(fenceMember(client.geometry, line))) this.#options.onEvent?.({ type: 'fenced', member: line });
+        if (await client.run(fenceMember(client.geometry, line)))
+          this.#options.onEvent?.({ type: 'fenced', member: line });
       }
     }
   }

@@ -47,7 +47,9 @@ export class Watch {
       } catch {
         // The client's own calls tell what is wrong with the connection.
       }
-      await this.#client.surroundings.sleep(Math.min(1000, this.#client.superblock.lease / 3), signal).catch(() => undefined);
+      await this.#client.surroundings
+        .sleep(Math.min(1000, this.#client.superblock.lease / 3), signal)
+        .catch(() => undefined);
     }
   }
 

@@ -1,5 +1,5 @@
 import { ExomemError } from '../errors.js';
-import { ByteReader, type ByteWriter } from './bytes.js';
+import type { ByteReader, ByteWriter } from './bytes.js';
 
 export type FileKind = 'file' | 'directory' | 'symlink';
 export const fileKinds: readonly FileKind[] = ['file', 'directory', 'symlink'];
@@ -33,7 +33,13 @@ export type Operation =
       readonly size: number;
       readonly extents: readonly FileExtent[];
     }
-  | { readonly op: 'link'; readonly parent: number; readonly name: string; readonly inode: number; readonly time: bigint }
+  | {
+      readonly op: 'link';
+      readonly parent: number;
+      readonly name: string;
+      readonly inode: number;
+      readonly time: bigint;
+    }
   /** Removes a name; with `directory` it must be an empty directory, else anything but a directory. */
   | {
       readonly op: 'unlink';

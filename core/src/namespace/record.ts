@@ -1,6 +1,6 @@
+import { ExomemError } from '../errors.js';
 import { crc32c } from '../region/crc32c.js';
 import { recordLimit } from '../region/geometry.js';
-import { ExomemError } from '../errors.js';
 import { ByteReader, ByteWriter } from './bytes.js';
 import { decodeOperation, encodeOperation, type Operation } from './operation.js';
 

@@ -3,6 +3,7 @@ import type { Identity } from '../policy/policy.js';
 import { exchangeSurely, fenced, interrupted, reloadWords, retried } from '../policy/resolve.js';
 import type { Protocol } from '../protocol/protocol.js';
 import { batch, pause } from '../protocol/protocol.js';
+import { crc32c } from '../region/crc32c.js';
 import type { Geometry } from '../region/geometry.js';
 import {
   controlFields,
@@ -14,7 +15,6 @@ import {
   recordUnit,
   userGroups,
 } from '../region/geometry.js';
-import { crc32c } from '../region/crc32c.js';
 import {
   decodeRoot,
   decodeSlot,
@@ -29,7 +29,7 @@ import {
 } from '../region/words.js';
 import type { BatchAnswer, MemoryStep, WordStep } from '../transport/step.js';
 import { compareExchange, load, read, write } from '../transport/step.js';
-import { RecordArena } from './arena.js';
+import type { RecordArena } from './arena.js';
 import type { Operation } from './operation.js';
 import { decodeRecord, encodeRecord, type LogRecord, recordLength } from './record.js';
 import {
@@ -162,7 +162,8 @@ export class NamespaceReplica {
 
   *#body(header: SnapshotHeader): Protocol<Uint8Array | undefined> {
     const body = new Uint8Array(header.length);
-    for (const { offset, from, to } of this.#pieces(header.runs, header.length)) yield read(offset, body.subarray(from, to));
+    for (const { offset, from, to } of this.#pieces(header.runs, header.length))
+      yield read(offset, body.subarray(from, to));
     return crc32c(body) === header.checksum ? body : undefined;
   }
 
@@ -241,7 +242,10 @@ export class NamespaceReplica {
     return [...words];
   }
 
-  *#records(index: number, slots: readonly bigint[]): Protocol<({ record: LogRecord; offset: number; bytes: number } | undefined)[]> {
+  *#records(
+    index: number,
+    slots: readonly bigint[],
+  ): Protocol<({ record: LogRecord; offset: number; bytes: number } | undefined)[]> {
     const buffers: Uint8Array[] = [];
     const steps: MemoryStep[] = [];
     const offsets: number[] = [];
@@ -376,8 +380,16 @@ export class NamespaceReplica {
 
   #checkWeight(operations: readonly Operation[]): void {
     if (this.state.weight < this.weightLimit - recordLimit * 2) return;
-    if (operations.every((operation) => operation.op === 'unlink' || operation.op === 'truncate' || operation.op === 'fence')) return;
-    throw new ExomemError('NamespaceFull', `the directory tree of this region is limited to ${Math.floor(this.weightLimit)} bytes`);
+    if (
+      operations.every(
+        (operation) => operation.op === 'unlink' || operation.op === 'truncate' || operation.op === 'fence',
+      )
+    )
+      return;
+    throw new ExomemError(
+      'NamespaceFull',
+      `the directory tree of this region is limited to ${Math.floor(this.weightLimit)} bytes`,
+    );
   }
 
   // ---- snapshots
@@ -385,7 +397,9 @@ export class NamespaceReplica {
   /** Whether it is time for a snapshot: the log is three quarters full, or there are many records for a newcomer to read. */
   snapshotDue(records = this.geometry.logSlots): boolean {
     const since = this.state.index - this.root.index;
-    return since >= Math.min(records, Math.floor(this.geometry.logSlots * 0.75)) || (this.#author?.arena.fill ?? 0) > 0.75;
+    return (
+      since >= Math.min(records, Math.floor(this.geometry.logSlots * 0.75)) || (this.#author?.arena.fill ?? 0) > 0.75
+    );
   }
 
   /** Gets room in the log and in the own arena: by a snapshot of somebody else, or by one of ours. */
@@ -410,7 +424,10 @@ export class NamespaceReplica {
     const index = this.state.index;
     const body = encodeState(this.state);
     const groupBytes = this.geometry.groupPages * this.geometry.pageSize;
-    const groups = yield* this.#claimReserve(Math.ceil((body.length + snapshotHeaderBytes) / groupBytes), author.identity);
+    const groups = yield* this.#claimReserve(
+      Math.ceil((body.length + snapshotHeaderBytes) / groupBytes),
+      author.identity,
+    );
     let swung = false;
     try {
       const runs = joinRuns(groups);
@@ -424,8 +441,11 @@ export class NamespaceReplica {
         yield* this.load();
         if (this.root.index >= index) break;
         const { version } = decodeRoot(this.root.word);
-        if (version >= maxUserRootVersion) throw new ExomemError('RegionFull', 'this region has had all the snapshots it can');
-        const principal = (yield* surely(load(principalWordOffset(this.geometry, author.identity.principal)))) as bigint;
+        if (version >= maxUserRootVersion)
+          throw new ExomemError('RegionFull', 'this region has had all the snapshots it can');
+        const principal = (yield* surely(
+          load(principalWordOffset(this.geometry, author.identity.principal)),
+        )) as bigint;
         if (principal !== author.identity.word) throw fenced('another client took over this principal');
         const next = encodeRoot(version + 1, start / 4096);
         if ((yield* exchangeSurely(rootOffset, this.root.word, next)) === this.root.word) {
@@ -505,13 +525,15 @@ export class NamespaceReplica {
           const expected = joinWord(0, words[2 * at]!);
           const desired = joinWord(high, repeatBits(this.geometry.groupPages, pageBits.withheld));
           this.#constructing.add(group);
-          if ((yield* exchangeSurely(groupWordOffset(this.geometry, group), expected, desired)) === expected) claimed.push(group);
+          if ((yield* exchangeSurely(groupWordOffset(this.geometry, group), expected, desired)) === expected)
+            claimed.push(group);
           else this.#constructing.delete(group);
         }
         const principal = (yield* surely(load(principalWordOffset(this.geometry, identity.principal)))) as bigint;
         if (principal !== identity.word) throw fenced('another client took over this principal');
         if (claimed.length === count && joinRuns(claimed).length <= mostRuns) return claimed;
-        if (attempt >= 20) throw new ExomemError('RegionFull', `no room for a snapshot of ${count} groups in the reserve`);
+        if (attempt >= 20)
+          throw new ExomemError('RegionFull', `no room for a snapshot of ${count} groups in the reserve`);
         yield* this.judgeReserve();
         // The one before the last belongs to whoever cut it, who frees it at the next heartbeat.
         yield pause(50);

@@ -155,6 +155,7 @@ export function decodeState(bytes: Uint8Array, pageSize: number, index: number):
     state.inodes.set(number, inode);
     state.weight += weightOf(inode);
   }
-  if (state.inodes.get(rootInode)?.kind !== 'directory') throw new ExomemError('Damaged', 'a snapshot has no root directory');
+  if (state.inodes.get(rootInode)?.kind !== 'directory')
+    throw new ExomemError('Damaged', 'a snapshot has no root directory');
   return state;
 }

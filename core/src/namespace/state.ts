@@ -86,7 +86,8 @@ export class NamespaceState {
     switch (operation.op) {
       case 'create':
         checkName(operation.name);
-        if (operation.target.length > targetLimit) throw new ExomemError('NameTooLong', 'the target of a symbolic link is too long');
+        if (operation.target.length > targetLimit)
+          throw new ExomemError('NameTooLong', 'the target of a symbolic link is too long');
         this.#absent(this.directory(operation.parent), operation.name);
         break;
       case 'link': {
@@ -115,7 +116,8 @@ export class NamespaceState {
         const inode = this.file(operation.inode);
         for (const { at, pages } of operation.extents) {
           const next = inode.extents[extentAt(inode.extents, at)];
-          if (next !== undefined && next.at < at + pages) throw new ExomemError('Exists', `page ${next.at} of the file has a place`);
+          if (next !== undefined && next.at < at + pages)
+            throw new ExomemError('Exists', `page ${next.at} of the file has a place`);
         }
         break;
       }
@@ -167,7 +169,8 @@ export class NamespaceState {
     const inode = this.#present(this.directory(operation.parent), operation.name, operation.inode);
     const target = this.directory(operation.newParent);
     const replaced = target.entries.get(operation.newName) ?? 0;
-    if (replaced !== operation.replaced) throw new ExomemError('Exists', `${operation.newName} has become another file`);
+    if (replaced !== operation.replaced)
+      throw new ExomemError('Exists', `${operation.newName} has become another file`);
     if (inode.kind === 'directory') {
       for (let at = target as Inode; ; at = this.inode(at.parent)) {
         if (at.inode === inode.inode) {
@@ -280,7 +283,10 @@ export class NamespaceState {
         break;
       }
       case 'fence':
-        this.fences.set(operation.principal, Math.max(operation.incarnation, this.fences.get(operation.principal) ?? 0));
+        this.fences.set(
+          operation.principal,
+          Math.max(operation.incarnation, this.fences.get(operation.principal) ?? 0),
+        );
         break;
     }
   }
@@ -329,7 +335,8 @@ export class NamespaceState {
       const end = kept * this.pageSize;
       inode.unwritten = withoutRange(inode.unwritten, size, Number.MAX_SAFE_INTEGER);
       const tail = inode.extents.at(-1);
-      if (size < end && tail !== undefined && tail.at + tail.pages === kept) inode.unwritten.push({ from: size, to: end });
+      if (size < end && tail !== undefined && tail.at + tail.pages === kept)
+        inode.unwritten.push({ from: size, to: end });
     }
     inode.size = size;
     inode.mtime = time;

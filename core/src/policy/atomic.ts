@@ -80,7 +80,10 @@ class AtomicAllocator implements Allocator {
     const alignment = request.alignment ?? pageSize;
     const total = this.#table.groups * groupPages;
     if (!Number.isSafeInteger(pages) || pages < 1 || pages > total) {
-      throw new ExomemError('OutOfRange', `a run of ${pages} pages is not possible: this region has ${total} for its users`);
+      throw new ExomemError(
+        'OutOfRange',
+        `a run of ${pages} pages is not possible: this region has ${total} for its users`,
+      );
     }
     if (!Number.isSafeInteger(alignment) || alignment < 1 || Math.log2(alignment) % 1 !== 0) {
       throw new ExomemError('OutOfRange', `an alignment of ${alignment} bytes is no power of two`);
@@ -89,7 +92,9 @@ class AtomicAllocator implements Allocator {
       throw new ExomemError('InvalidArgument', 'only pages of a named file can be left to the caller to initialise');
     }
     if (this.#doubtful) yield* this.#repair();
-    return pages <= groupPages ? yield* this.#allocateSmall(request, alignment) : yield* this.#allocateLong(request, alignment);
+    return pages <= groupPages
+      ? yield* this.#allocateSmall(request, alignment)
+      : yield* this.#allocateLong(request, alignment);
   }
 
   *#allocateSmall(request: AllocationRequest, alignment: number): Protocol<Extent> {
@@ -129,7 +134,13 @@ class AtomicAllocator implements Allocator {
     const low = markUse(before, index, pages, named === true, zero);
     owned.busy = true;
     try {
-      const found = yield* this.#claim(owned.group, joinWord(this.#high, before), joinWord(this.#high, low), owned, before);
+      const found = yield* this.#claim(
+        owned.group,
+        joinWord(this.#high, before),
+        joinWord(this.#high, low),
+        owned,
+        before,
+      );
       if (found !== undefined) throw yield* this.#lost(owned.group);
       owned.low = low;
       if (this.#table.spare === owned) this.#table.spare = undefined;
@@ -173,14 +184,26 @@ class AtomicAllocator implements Allocator {
   }
 
   /** Zeroes what was claimed where that is due, and commits it; from here on the pages are in use. */
-  *#initialise(owned: OwnedGroup, index: number, request: AllocationRequest, zero: boolean, before: number): Protocol<void> {
+  *#initialise(
+    owned: OwnedGroup,
+    index: number,
+    request: AllocationRequest,
+    zero: boolean,
+    before: number,
+  ): Protocol<void> {
     const { pages, named } = request;
     if (zero) {
       try {
         yield* this.#clear(owned.group * this.#groupPages + index, pages);
         if (named !== true) {
           const done = withBits(owned.low, index, pageBits.head);
-          const found = yield* this.#claim(owned.group, joinWord(this.#high, owned.low), joinWord(this.#high, done), owned, before);
+          const found = yield* this.#claim(
+            owned.group,
+            joinWord(this.#high, owned.low),
+            joinWord(this.#high, done),
+            owned,
+            before,
+          );
           if (found !== undefined) throw yield* this.#lost(owned.group);
           owned.low = done;
         }
@@ -199,7 +222,13 @@ class AtomicAllocator implements Allocator {
    * One batch: the claim, then the own principal word, so that nothing is handed out that a fenced client claimed.
    * Undefined: it is ours; else the word that was there. If nobody can be asked any more the group is left in doubt.
    */
-  *#claim(group: number, expected: bigint, desired: bigint, owned: OwnedGroup | undefined, before: number): Protocol<bigint | undefined> {
+  *#claim(
+    group: number,
+    expected: bigint,
+    desired: bigint,
+    owned: OwnedGroup | undefined,
+    before: number,
+  ): Protocol<bigint | undefined> {
     const offset = groupWordOffset(this.#geometry, group);
     for (;;) {
       let observed: bigint;
@@ -255,7 +284,10 @@ class AtomicAllocator implements Allocator {
     const groups = Math.ceil(pages / this.#groupPages);
     let scans = 0;
     for (;;) {
-      const first = table.pickRun(groups, (group) => pageOffset(this.#geometry, group * this.#groupPages) % alignment === 0);
+      const first = table.pickRun(
+        groups,
+        (group) => pageOffset(this.#geometry, group * this.#groupPages) % alignment === 0,
+      );
       if (first < 0) {
         if (scans >= 2 && table.unchanged) throw this.#refusal(pages);
         yield* this.#scan();
@@ -308,13 +340,22 @@ class AtomicAllocator implements Allocator {
             let end = at + 1;
             while (end < dirty.length && dirty[end] === dirty[end - 1]! + 1) end++;
             const from = dirty[at]! * groupPages;
-            yield* this.#clear(first * groupPages + from, Math.min(pages, dirty[end - 1]! * groupPages + groupPages) - from);
+            yield* this.#clear(
+              first * groupPages + from,
+              Math.min(pages, dirty[end - 1]! * groupPages + groupPages) - from,
+            );
             at = end;
           }
         }
         if (!named) {
           const head = withBits(lows[0]!, 0, pageBits.head);
-          const found = yield* this.#claim(first, joinWord(this.#high, lows[0]!), joinWord(this.#high, head), owned[0], 0);
+          const found = yield* this.#claim(
+            first,
+            joinWord(this.#high, lows[0]!),
+            joinWord(this.#high, head),
+            owned[0],
+            0,
+          );
           if (found !== undefined) throw yield* this.#lost(first);
           owned[0]!.low = head;
         }
@@ -389,7 +430,10 @@ class AtomicAllocator implements Allocator {
 
   *free(extent: Extent): Protocol<void> {
     if (!(extent instanceof AtomicExtent) || extent.owner !== this) {
-      throw new ExomemError('PermissionDenied', 'that allocation was given out by another client, and is not ours to free');
+      throw new ExomemError(
+        'PermissionDenied',
+        'that allocation was given out by another client, and is not ours to free',
+      );
     }
     if (!extent.live) throw new ExomemError('StaleHandle', `the allocation at page ${extent.page} was freed before`);
     extent.live = false;
@@ -518,13 +562,18 @@ class AtomicAllocator implements Allocator {
         if (words[2 * at + 1] !== fromHigh) continue;
         const low = words[2 * at]!;
         const expected = joinWord(fromHigh, low);
-        const found = yield* exchangeSurely(groupWordOffset(this.#geometry, start + at), expected, joinWord(this.#high, low));
+        const found = yield* exchangeSurely(
+          groupWordOffset(this.#geometry, start + at),
+          expected,
+          joinWord(this.#high, low),
+        );
         if (found !== expected) continue;
         moved++;
         if (start + at < this.#table.groups) this.#table.rank(this.#table.own(start + at, low));
       }
     }
-    if ((yield* loadSurely(this.#fence)) !== this.identity.word) throw fenced('another client took over this principal');
+    if ((yield* loadSurely(this.#fence)) !== this.identity.word)
+      throw fenced('another client took over this principal');
     return moved;
   }
 
@@ -569,7 +618,9 @@ class AtomicAllocator implements Allocator {
     const words = yield* this.#readTable(0, table.groups);
     return checkTable(words, this.#groupPages, this.#high, table.owned, (group) => {
       const owned = table.owned.get(group);
-      return !table.claiming.has(group) && !this.#doubt.has(group) && owned?.busy !== true && owned?.doubt === undefined;
+      return (
+        !table.claiming.has(group) && !this.#doubt.has(group) && owned?.busy !== true && owned?.doubt === undefined
+      );
     });
   }
 
@@ -635,7 +686,8 @@ class AtomicAllocator implements Allocator {
         if (!interrupted(error)) throw error;
         try {
           const word = (yield* reloadWords([offset]))[0]!;
-          found = word === desired ? expected : word === expected ? yield* exchangeSurely(offset, expected, desired) : word;
+          found =
+            word === desired ? expected : word === expected ? yield* exchangeSurely(offset, expected, desired) : word;
         } catch (lost) {
           this.#doubtOwn(owned, low);
           throw lost;
@@ -675,9 +727,13 @@ class AtomicAllocator implements Allocator {
 
   /** An own word shows something that we did not write: the only honest reason is that we were declared dead. */
   *#lost(group: number): Protocol<ExomemError> {
-    if ((yield* loadSurely(this.#fence)) !== this.identity.word) return fenced('another client took over this principal');
+    if ((yield* loadSurely(this.#fence)) !== this.identity.word)
+      return fenced('another client took over this principal');
     const word = yield* loadSurely(load(groupWordOffset(this.#geometry, group)));
-    return new ExomemError('Damaged', `the word of group ${group} is 0x${word.toString(16)}, changed by somebody who does not own it`);
+    return new ExomemError(
+      'Damaged',
+      `the word of group ${group} is 0x${word.toString(16)}, changed by somebody who does not own it`,
+    );
   }
 
   /** Brings groups that were left in doubt to the state that they must have. */
@@ -753,7 +809,10 @@ class AtomicAllocator implements Allocator {
   #refusal(pages: number): ExomemError {
     const { free, longest } = this.#table.capacity();
     if (free >= pages) {
-      return new ExomemError('Fragmented', `${free} pages are free, the longest run that can be had has ${longest}: ${pages} do not fit`);
+      return new ExomemError(
+        'Fragmented',
+        `${free} pages are free, the longest run that can be had has ${longest}: ${pages} do not fit`,
+      );
     }
     return new ExomemError('RegionFull', `${pages} page(s) were asked for, and this client could have ${free}`);
   }

@@ -255,4 +255,3 @@ export function freePages(low: number, groupPages: number): number {
   for (let index = 0; index < groupPages; index++) if (bitsOf(low, index) === 0) free++;
   return free;
 }
-

@@ -6,7 +6,9 @@ import { load } from '../transport/step.js';
 /** Whether an error leaves open what became of the step, or says that there is no connection to ask over. */
 export function interrupted(error: unknown): boolean {
   return (
-    isExomemError(error, 'OutcomeUnknown') || isExomemError(error, 'Disconnected') || isExomemError(error, 'DeadlineExceeded')
+    isExomemError(error, 'OutcomeUnknown') ||
+    isExomemError(error, 'Disconnected') ||
+    isExomemError(error, 'DeadlineExceeded')
   );
 }
 

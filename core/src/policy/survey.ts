@@ -51,10 +51,14 @@ export function checkTable(
       found.push({ law: 'format', what: `group ${group} has bits for pages that it does not have` });
     }
     if (owner.principal === 0) {
-      if (owner.incarnation !== 0) found.push({ law: 'format', what: `group ${group} belongs to nobody, with an incarnation` });
+      if (owner.incarnation !== 0)
+        found.push({ law: 'format', what: `group ${group} belongs to nobody, with an incarnation` });
       for (let index = 0; index < groupPages; index++) {
         if (bitsOf(low, index) > pageBits.clean) {
-          found.push({ law: 'format', what: `page ${index} of group ${group}, which nobody owns, is neither dirty nor clean` });
+          found.push({
+            law: 'format',
+            what: `page ${index} of group ${group}, which nobody owns, is neither dirty nor clean`,
+          });
         }
       }
     } else {
@@ -69,7 +73,10 @@ export function checkTable(
     if (words[at + 1] === high && known === undefined) {
       found.push({ law: 'I3', what: `group ${group} shows this owner, who does not know it` });
     } else if (known !== undefined && (words[at + 1] !== high || low !== known.low)) {
-      found.push({ law: 'I2', what: `group ${group} shows 0x${low.toString(16)}, its owner knows 0x${known.low.toString(16)}` });
+      found.push({
+        law: 'I2',
+        what: `group ${group} shows 0x${low.toString(16)}, its owner knows 0x${known.low.toString(16)}`,
+      });
     }
   }
   return found;

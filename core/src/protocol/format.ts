@@ -46,7 +46,9 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
   const before = (yield load(stateOffset)) as bigint;
   const state = Number(before & 15n);
   if (state === superblockState.ready && !options.force) {
-    throw new ExomemError('Exists', 'there is a region already', { advice: 'open it; or format it by force, and lose what is in it' });
+    throw new ExomemError('Exists', 'there is a region already', {
+      advice: 'open it; or format it by force, and lose what is in it',
+    });
   }
   const nonce = BigInt(yield* number()) * 2n ** 28n + BigInt((yield* number()) % 2 ** 28);
   const begun = (nonce << 4n) | BigInt(superblockState.formatting);
@@ -72,7 +74,11 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
     created: (yield wallClock) as bigint,
   };
   if (!options.zeroed) yield* fill(superblockBytes, geometry.groupOffset - superblockBytes, 0n);
-  yield* fill(geometry.groupOffset, geometry.groupCount * 8, options.zeroed ? joinWord(0, repeatBits(geometry.groupPages, pageBits.clean)) : 0n);
+  yield* fill(
+    geometry.groupOffset,
+    geometry.groupCount * 8,
+    options.zeroed ? joinWord(0, repeatBits(geometry.groupPages, pageBits.clean)) : 0n,
+  );
   if (!options.zeroed) yield* fill(geometry.logOffset, geometry.dataOffset - geometry.logOffset, 0n);
   const bytes = encodeSuperblock(block);
   yield write(0, bytes.subarray(0, stateOffset));
@@ -108,4 +114,3 @@ export function* readSuperblock(size: number): Protocol<DecodedSuperblock> {
   });
   return decodeSuperblock(bytes, size);
 }
-

@@ -3,7 +3,13 @@ import type { Identity } from '../policy/policy.js';
 import { exchangeSurely, fenced, interrupted, reloadWords, retried } from '../policy/resolve.js';
 import { crc32c } from '../region/crc32c.js';
 import type { Geometry } from '../region/geometry.js';
-import { logSlotOffset, memberFields, memberLineOffset, memberStride, principalWordOffset } from '../region/geometry.js';
+import {
+  logSlotOffset,
+  memberFields,
+  memberLineOffset,
+  memberStride,
+  principalWordOffset,
+} from '../region/geometry.js';
 import {
   decodeApplied,
   decodeMember,
@@ -12,9 +18,9 @@ import {
   encodeMember,
   encodePrincipal,
   encodeWanted,
+  type MemberWord,
   maxMemberIncarnation,
   maxPrincipalIncarnation,
-  type MemberWord,
   memberState,
   type PrincipalWord,
   principalState,
@@ -105,7 +111,11 @@ export function decodeMemberLine(bytes: Uint8Array, slot: number): MemberLine {
 }
 
 function wantedOf(word: bigint): Wanted {
-  return { principal: Number(word >> 48n), incarnation: Number((word >> 32n) & 0xffffn), pages: Number(word & 0xffff_ffffn) };
+  return {
+    principal: Number(word >> 48n),
+    incarnation: Number((word >> 32n) & 0xffffn),
+    pages: Number(word & 0xffff_ffffn),
+  };
 }
 
 /** The whole member table. */
@@ -185,7 +195,8 @@ export function* collectLeavers(geometry: Geometry): Protocol<number> {
     );
     if (held) continue;
     const offset = memberLineOffset(geometry, slot) + memberFields.w0;
-    if ((yield* exchangeSurely(offset, word, encodeMember({ state: memberState.free, incarnation, beat: 0 }))) === word) freed++;
+    if ((yield* exchangeSurely(offset, word, encodeMember({ state: memberState.free, incarnation, beat: 0 }))) === word)
+      freed++;
   }
   return freed;
 }
@@ -231,7 +242,8 @@ export function* fenceSelf(geometry: Geometry, member: Member): Protocol<void> {
 function* changeMember(geometry: Geometry, member: Member, state: number): Protocol<void> {
   const offset = memberLineOffset(geometry, member.slot) + memberFields.w0;
   const next = encodeMember({ ...decodeMember(member.word), state });
-  if ((yield* exchangeSurely(offset, member.word, next)) !== member.word) throw fenced('another client declared this one dead');
+  if ((yield* exchangeSurely(offset, member.word, next)) !== member.word)
+    throw fenced('another client declared this one dead');
   member.word = next;
 }
 
@@ -311,7 +323,8 @@ export function* registerPrincipal(geometry: Geometry, member: Member): Protocol
     const registering = encodePrincipal(mine);
     if ((yield* exchangeSurely(offset, line.word, registering)) !== line.word) continue;
     const active = encodePrincipal({ ...mine, state: principalState.active });
-    if ((yield* exchangeSurely(offset, registering, active)) !== registering) throw fenced('another client declared this one dead');
+    if ((yield* exchangeSurely(offset, registering, active)) !== registering)
+      throw fenced('another client declared this one dead');
     return { principal: line.principal, incarnation: mine.incarnation, word: active };
   }
   throw new ExomemError('Busy', `all ${geometry.principalSlots} principals of the region are taken`, {
@@ -322,7 +335,13 @@ export function* registerPrincipal(geometry: Geometry, member: Member): Protocol
 /** A principal that owns nothing any more becomes FREE. */
 export function* dropPrincipal(geometry: Geometry, identity: Identity): Protocol<void> {
   const offset = principalWordOffset(geometry, identity.principal);
-  const free = encodePrincipal({ state: principalState.free, incarnation: identity.incarnation, member: 0, memberIncarnation: 0, policy: 0 });
+  const free = encodePrincipal({
+    state: principalState.free,
+    incarnation: identity.incarnation,
+    member: 0,
+    memberIncarnation: 0,
+    policy: 0,
+  });
   const found = yield* exchangeSurely(offset, identity.word, free);
   if (found !== identity.word) throw fenced('another client took over this principal');
 }
@@ -335,7 +354,11 @@ export function* handOver(geometry: Geometry, identity: Identity, to: MemberLine
   yield drain;
   const memberOffset = memberLineOffset(geometry, to.slot) + memberFields.w0;
   const offset = principalWordOffset(geometry, identity.principal);
-  const theirs = encodePrincipal({ ...decodePrincipal(identity.word), member: to.slot, memberIncarnation: to.incarnation });
+  const theirs = encodePrincipal({
+    ...decodePrincipal(identity.word),
+    member: to.slot,
+    memberIncarnation: to.incarnation,
+  });
   const alive = (word: bigint) => {
     const { state, incarnation } = decodeMember(word);
     return state === memberState.active && incarnation === to.incarnation;

@@ -37,7 +37,11 @@ export type StepResult = bigint | number | undefined | BatchAnswer;
  */
 export type Protocol<T> = Generator<Step, T, StepResult>;
 
-export const batch = (steps: readonly MemoryStep[], stopOnFail = false): BatchStep => ({ op: 'batch', steps, stopOnFail });
+export const batch = (steps: readonly MemoryStep[], stopOnFail = false): BatchStep => ({
+  op: 'batch',
+  steps,
+  stopOnFail,
+});
 
 // Typed forms for the cold paths; a hot path yields the step itself and spares the delegation.
 export function* loadWord(offset: number): Protocol<bigint> {

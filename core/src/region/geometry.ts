@@ -59,7 +59,8 @@ export function planGeometry(size: number, options: GeometryOptions = {}): Geome
   integer('size of the region', size, 1, Number.MAX_SAFE_INTEGER);
   const pageSize = options.pageSize ?? (size <= 16 * GiB ? 4 * KiB : 64 * KiB);
   integer('page size', pageSize, 4 * KiB, 2048 * KiB);
-  if ((pageSize & (pageSize - 1)) !== 0) throw new ExomemError('OutOfRange', `a page size of ${pageSize} is no power of two`);
+  if ((pageSize & (pageSize - 1)) !== 0)
+    throw new ExomemError('OutOfRange', `a page size of ${pageSize} is no power of two`);
   const groupPages = integer('pages of a group', options.groupPages ?? 16, 1, 16);
   const small = size < 64 * 1024 * KiB;
   const memberSlots = integer(
@@ -81,7 +82,8 @@ export function planGeometry(size: number, options: GeometryOptions = {}): Geome
     2 * recordLimit,
     2 ** 30,
   );
-  if (arenaBytes % (2 * recordUnit) !== 0) throw new ExomemError('OutOfRange', `an arena of ${arenaBytes} bytes is no whole number of units`);
+  if (arenaBytes % (2 * recordUnit) !== 0)
+    throw new ExomemError('OutOfRange', `an arena of ${arenaBytes} bytes is no whole number of units`);
 
   const groupBytes = pageSize * groupPages;
   const controlOffset = superblockBytes;
@@ -102,9 +104,13 @@ export function planGeometry(size: number, options: GeometryOptions = {}): Geome
     2 ** 40,
   );
   if (groupCount < reserveGroups + 1) {
-    throw new ExomemError('OutOfRange', `${size} bytes are too few: the tables alone take ${dataOffset + superblockBytes}`, {
-      advice: 'choose a larger region; 4 MiB is the least that is of use',
-    });
+    throw new ExomemError(
+      'OutOfRange',
+      `${size} bytes are too few: the tables alone take ${dataOffset + superblockBytes}`,
+      {
+        advice: 'choose a larger region; 4 MiB is the least that is of use',
+      },
+    );
   }
   return {
     regionBytes: copyOffset + superblockBytes,
@@ -156,7 +162,10 @@ export function userGroups(geometry: Geometry): number {
 
 function integer(what: string, value: number, least: number, most: number): number {
   if (!Number.isSafeInteger(value) || value < least || value > most) {
-    throw new ExomemError('OutOfRange', `a ${what} of ${value} is not possible: it must be a whole number from ${least} to ${most}`);
+    throw new ExomemError(
+      'OutOfRange',
+      `a ${what} of ${value} is not possible: it must be a whole number from ${least} to ${most}`,
+    );
   }
   return value;
 }

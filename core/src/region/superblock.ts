@@ -96,7 +96,10 @@ export function decodeSuperblock(bytes: Uint8Array, size: number): DecodedSuperb
   }
   const version = view.getUint32(8, true);
   if (version !== formatVersion) {
-    throw new ExomemError('Incompatible', `the region has format version ${version}; this is for version ${formatVersion}`);
+    throw new ExomemError(
+      'Incompatible',
+      `the region has format version ${version}; this is for version ${formatVersion}`,
+    );
   }
   const state = Number(view.getBigUint64(stateOffset, true) & 15n);
   if (state !== superblockState.ready) {
@@ -113,7 +116,10 @@ export function decodeSuperblock(bytes: Uint8Array, size: number): DecodedSuperb
   const incompat = view.getBigUint64(32, true);
   const roCompat = view.getBigUint64(40, true);
   if ((incompat & ~knownIncompat) !== 0n || incompat === 0n) {
-    throw new ExomemError('Incompatible', `the region uses features this version does not know: 0x${incompat.toString(16)}`);
+    throw new ExomemError(
+      'Incompatible',
+      `the region uses features this version does not know: 0x${incompat.toString(16)}`,
+    );
   }
   const geometry = {} as Record<keyof Geometry, number>;
   for (const [field, at] of geometryFields) {

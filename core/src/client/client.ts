@@ -229,6 +229,9 @@ export class Client implements AsyncDisposable {
   get state(): NamespaceState {
     return this.replica.state;
   }
+  #mustBeMember(): void {
+    if (this.#allocator === undefined) this.#onlyLooks();
+  }
   #onlyLooks(): never {
     throw new ExomemError('PermissionDenied', 'this client only looks at the region', { where: this.where });
   }
@@ -251,7 +254,7 @@ export class Client implements AsyncDisposable {
   /** Opens a file by its inode. Close it. @throws `StaleHandle`, `IsDirectory`. */
   openFile(inode: number): RegionFile {
     this.check();
-    this.allocator;
+    this.#mustBeMember();
     let file = this.#files.get(inode);
     if (file === undefined) {
       this.state.file(inode);
@@ -323,7 +326,7 @@ export class Client implements AsyncDisposable {
   /** @throws `Fenced`, `Closed`. */
   check(): void {
     if (this.#fenced !== undefined) throw this.#fenced;
-    if (this.#closing !== undefined && this.#closed)
+    if (this.#closed)
       throw new ExomemError('Closed', 'this client has left the region', { where: this.where });
   }
   #closed = false;
@@ -335,7 +338,14 @@ export class Client implements AsyncDisposable {
     return this.#renewLease();
   }
   async #renewLease(): Promise<void> {
-    while (this.surroundings.now() >= this.#leaseEnd) await this.#beat();
+    for (let attempt = 0; this.surroundings.now() >= this.#leaseEnd; attempt++) {
+      try {
+        await this.#beat();
+      } catch (error) {
+        if (!interrupted(error) || attempt >= 5) throw error;
+        await this.surroundings.sleep(10 * 4 ** attempt);
+      }
+    }
   }
 
   /** Reads data bytes. Reading twice does no harm, so a broken connection costs time only. */
@@ -392,13 +402,20 @@ export class Client implements AsyncDisposable {
 
   /** Appends to the log. See {@link NamespaceReplica.append}. */
   async append(draft: Draft): Promise<number> {
-    this.allocator;
+    this.#mustBeMember();
     return this.#replicaLock.run(async () => {
       const index = await this.run(this.replica.append(draft));
-      if (this.replica.snapshotDue()) await this.run(this.replica.makeRoom());
+      if (this.replica.snapshotDue() && this.surroundings.now() >= this.#snapshotAgain) {
+        // The append has happened: that there is no room for a snapshot now is not its failure.
+        await this.run(this.replica.makeRoom()).catch((error) => {
+          this.#snapshotAgain = this.surroundings.now() + 1000;
+          this.#missed(error);
+        });
+      }
       return index;
     });
   }
+  #snapshotAgain = 0;
 
   /** Cuts a snapshot of the namespace, which truncates the log. */
   async snapshot(): Promise<void> {
@@ -425,6 +442,8 @@ export class Client implements AsyncDisposable {
         if (!full || now() < this.#fullUntil) throw error;
         if (deadline === 0) {
           deadline = now() + this.#patience;
+          // What our own files have taken ahead is the nearest.
+          for (const file of this.#files.values()) await file.shrink();
           await this.#askAround(request.pages);
         } else if (now() >= deadline) {
           this.#fullUntil = now() + 1000;
@@ -485,6 +504,7 @@ export class Client implements AsyncDisposable {
         await this.#beat();
       }
       if (result.wanted !== undefined) await this.#answer(result.wanted);
+      for (const file of [...this.#files.values()]) if (file.overdue) await file.flush();
       await this.tidy();
     } catch (error) {
       this.#missed(error);

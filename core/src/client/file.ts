@@ -118,7 +118,6 @@ export class RegionFile implements AsyncDisposable {
     const index = client.replica.index;
     client.pins.take(index);
     try {
-      client.allocator;
       const end = position + source.byteLength;
       if (this.#hasHole(position, end)) await this.#lock.run(() => this.#fill(position, source));
       else await this.#overwrite(position, source);
@@ -251,6 +250,16 @@ export class RegionFile implements AsyncDisposable {
   }
 
   // ---- publishing
+
+  /** Something was written so long ago that others should see it. */
+  get overdue(): boolean {
+    return this.#time !== undefined && !this.#lock.taken && this.client.surroundings.now() - this.#since >= publishAge;
+  }
+
+  /** Gives back what was allocated ahead, unless somebody is writing just now. */
+  async shrink(): Promise<void> {
+    if (this.#ahead !== undefined && !this.#lock.taken) await this.#lock.run(() => this.#dropAhead());
+  }
 
   /** Publishes what was written: from here on everybody sees it. @throws `StaleHandle` if the file is gone. */
   async flush(): Promise<void> {

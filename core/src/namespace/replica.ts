@@ -9,7 +9,6 @@ import {
   controlFields,
   groupWordOffset,
   logSlotOffset,
-  pageOffset,
   principalWordOffset,
   recordLimit,
   recordUnit,
@@ -49,6 +48,8 @@ const firstRead = 512;
 /** Slots that one round trip of catching up looks at. */
 const slotChunk = 512;
 const recordChunk = 64;
+/** What a snapshot takes at most for the fence and the sequence of a principal. */
+const bytesPerPrincipal = 20;
 /** Bytes of a snapshot that one step carries. */
 const bodyChunk = 256 * 1024;
 
@@ -91,8 +92,9 @@ export class NamespaceReplica {
   }
   /** Bytes of tree that fit a snapshot, so that there is always room for the next one beside it. */
   get weightLimit(): number {
-    const { reserveGroups, groupPages, pageSize } = this.geometry;
-    return Math.max(0, (reserveGroups * groupPages * pageSize) / 2 - snapshotHeaderBytes - groupPages * pageSize);
+    const { reserveGroups, groupPages, pageSize, principalSlots } = this.geometry;
+    const half = (Math.floor(reserveGroups / 2) || 1) * groupPages * pageSize;
+    return half - snapshotHeaderBytes - principalSlots * bytesPerPrincipal;
   }
 
   /** From now on appends are made in that name. To be called before `load`, so that live records in the arena are seen. */

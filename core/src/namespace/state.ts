@@ -357,7 +357,7 @@ export function checkName(name: string): void {
 
 /** Upper bounds of what an inode and a name take in a snapshot. */
 export function weightOf(inode: Inode): number {
-  return 64 + inode.target.length * 3 + inode.extents.length * 15 + inode.unwritten.length * 14;
+  return 72 + inode.target.length * 3 + inode.extents.length * 15 + inode.unwritten.length * 14;
 }
 export function entryWeight(name: string): number {
   return 10 + (name.length < 64 ? name.length : name.length * 3);

@@ -3,14 +3,14 @@ import { expect, expectEqual } from './expect.js';
 import type { Draft, Trial } from './law.js';
 import type { TransportSubject } from './subject.js';
 import type { Task } from './tasks.js';
-import { loneliness, startTask } from './workers.js';
+import { loneliness, startTasks } from './workers.js';
 
 const needsAtomics = (subject: TransportSubject): string | undefined =>
   subject.capabilities.atomics === 'none' ? 'it has no atomics' : loneliness(subject);
 
 /** Starts so many workers on tasks and waits for what they answer. */
 async function together(trial: Trial, tasks: readonly Task[]): Promise<bigint[]> {
-  const laborers = await Promise.all(tasks.map((task) => startTask(trial, task)));
+  const laborers = await startTasks(trial, tasks);
   return Promise.all(laborers.map(({ ended }) => ended));
 }
 
@@ -58,10 +58,10 @@ export const contendingLaws: Draft[] = [
     check: async (trial) => {
       const { increments, cuts, workers: wished } = trial.effort;
       const workers = Math.min(wished, 4);
-      const laborers = await Promise.all(
-        Array.from({ length: workers }, (_, field) =>
-          startTask(trial, { kind: 'resolved', offset: 256, field, count: increments }),
-        ),
+      const task = (field: number): Task => ({ kind: 'resolved', offset: 256, field, count: increments });
+      const laborers = await startTasks(
+        trial,
+        Array.from({ length: workers }, (_, field) => task(field)),
       );
       let reached = false;
       const all = Promise.all(laborers.map((laborer) => laborer.reached)).then(() => {
@@ -118,13 +118,8 @@ async function searchTornWords(trial: Trial, offset: number, length: number, mil
   const words = Math.floor((offset + length) / 8) - first / 8;
   const whole = `words of ${length} bytes at ${offset}`;
   await session.write(offset, new Uint8Array(length));
-  const bytes = [
-    [0x11, 0x5a],
-    [0xee, 0x80],
-  ];
-  const writers = await Promise.all(
-    bytes.map((own) => startTask(trial, { kind: 'ranges', offset, length, bytes: own })),
-  );
+  const task = (bytes: readonly number[]): Task => ({ kind: 'ranges', offset, length, bytes });
+  const writers = await startTasks(trial, [task([0x11, 0x5a]), task([0xee, 0x80])]);
   await Promise.all(writers.map(({ reached }) => reached));
   const even = (word: bigint, what: string): void =>
     expect(word === (word & 0xffn) * 0x0101_0101_0101_0101n, () => `${whole}: ${what} gives 0x${word.toString(16)}`);

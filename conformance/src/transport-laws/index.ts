@@ -42,7 +42,7 @@ export function transportLaws(subject: TransportSubject, options: TransportLawOp
   const effort: Effort = {
     runs: 50,
     workers: 2,
-    increments: 2_000,
+    increments: subject.capabilities.synchronous ? 100_000 : 2_000,
     incrementsPerBatch: 1,
     cuts: 15,
     tearing: 1_500,

@@ -3,7 +3,7 @@
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import type { ConnectOptions } from '@exomem/core';
 import type { WorkerConnect } from './subject.js';
-import { runTask, type Task } from './tasks.js';
+import { type Control, runTask, type Task } from './tasks.js';
 
 export interface Assignment {
   readonly module: string;
@@ -13,23 +13,25 @@ export interface Assignment {
 }
 
 export type Report =
+  /** The session is open. */
+  | { readonly event: 'ready' }
   | { readonly event: 'reached' }
   | { readonly event: 'ended'; readonly result: bigint }
   | { readonly event: 'failed'; readonly reason: string };
 
-/** What is told to a worker that is under way. */
-export const stopMessage = 'stop';
+/** What is told to a worker: that all are there, that it is to end. */
+export type Word = 'begin' | 'stop';
 
-let stopped = false;
-
-async function carryOut({ module, data, connect, task }: Assignment, report: (report: Report) => void): Promise<void> {
+async function carryOut(
+  { module, data, connect, task }: Assignment,
+  control: Pick<Control, 'begun' | 'stopped'>,
+  report: (report: Report) => void,
+): Promise<void> {
   try {
     const entry = (await import(module)) as { connect: WorkerConnect };
     const session = await entry.connect(data as never, { ...connect, clientId: Uint8Array.from(connect.clientId) });
-    const result = await runTask(session, task, {
-      stopped: () => stopped,
-      reached: () => report({ event: 'reached' }),
-    });
+    report({ event: 'ready' });
+    const result = await runTask(session, task, { ...control, reached: () => report({ event: 'reached' }) });
     await session.close();
     report({ event: 'ended', result });
   } catch (error) {
@@ -37,21 +39,28 @@ async function carryOut({ module, data, connect, task }: Assignment, report: (re
   }
 }
 
+/** What this worker has been told so far. */
+function listen(hear: (listener: (word: Word) => void) => void): Pick<Control, 'begun' | 'stopped'> {
+  let stopped = false;
+  const begun = new Promise<void>((resolve) => {
+    hear((word) => {
+      if (word === 'stop') stopped = true;
+      resolve();
+    });
+  });
+  return { begun, stopped: () => stopped };
+}
+
 if (!isMainThread && parentPort !== null) {
   const port = parentPort;
-  port.on('message', () => {
-    stopped = true;
-    port.unref();
-  });
-  await carryOut(workerData as Assignment, (report) => port.postMessage(report));
+  const control = listen((listener) => port.on('message', listener));
+  await carryOut(workerData as Assignment, control, (report) => port.postMessage(report));
   port.close();
 } else if (process.send !== undefined) {
   const send = process.send.bind(process);
   process.once('message', (assignment: Assignment) => {
-    process.on('message', () => {
-      stopped = true;
-    });
-    carryOut(assignment, (report) => send(report)).finally(() => process.disconnect());
+    const control = listen((listener) => process.on('message', listener));
+    carryOut(assignment, control, (report) => send(report)).finally(() => process.disconnect());
   });
   // Whoever started this has died.
   process.once('disconnect', () => process.exit());

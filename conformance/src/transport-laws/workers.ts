@@ -4,14 +4,17 @@ import { describe, LawBroken } from './expect.js';
 import { connectOptions, type Trial } from './law.js';
 import type { TransportSubject } from './subject.js';
 import { runTask, type Task } from './tasks.js';
-import { type Assignment, type Report, stopMessage } from './worker.js';
+import type { Assignment, Report, Word } from './worker.js';
 
 /** A task under way: in a thread, in a process, or, where the subject has no workers, on a session here. */
 export interface Laborer {
+  /** Its session is open; rejects if it failed before. */
+  readonly ready: Promise<void>;
   /** The task has done what it must, and goes on; rejects if it failed before. */
   readonly reached: Promise<void>;
   /** What the task answers. */
   readonly ended: Promise<bigint>;
+  begin(): void;
   /** Asks it to end. */
   stop(): void;
 }
@@ -22,8 +25,15 @@ export function loneliness({ capabilities, workers }: TransportSubject): string 
   return 'it is synchronous and no other thread reaches it: nothing happens at the same time';
 }
 
-/** Starts the task on a client of its own. It is ended with the trial at the latest. */
-export async function startTask(trial: Trial, task: Task): Promise<Laborer> {
+/** Starts tasks, each on a client of its own, and has them begin together. They are ended with the trial at the latest. */
+export async function startTasks(trial: Trial, tasks: readonly Task[]): Promise<Laborer[]> {
+  const laborers = await Promise.all(tasks.map((task) => startTask(trial, task)));
+  await Promise.all(laborers.map(({ ready }) => ready));
+  for (const laborer of laborers) laborer.begin();
+  return laborers;
+}
+
+async function startTask(trial: Trial, task: Task): Promise<Laborer> {
   const entry = trial.subject.workers;
   if (entry === undefined) return startHere(trial, task);
   const assignment: Assignment = {
@@ -39,7 +49,7 @@ export async function startTask(trial: Trial, task: Task): Promise<Laborer> {
     thread.once('error', (error) => outcomes.lost(describe(error)));
     thread.once('exit', (code) => outcomes.lost(`it exited with ${code}`));
     trial.defer(() => thread.terminate());
-    return { ...outcomes.promises, stop: () => thread.postMessage(stopMessage) };
+    return { ...outcomes.promises, ...tell((word) => thread.postMessage(word)) };
   }
   const child = fork(new URL('./worker.js', import.meta.url), { serialization: 'advanced', execArgv: [] });
   child.on('message', outcomes.take);
@@ -52,28 +62,39 @@ export async function startTask(trial: Trial, task: Task): Promise<Laborer> {
     return gone;
   });
   child.send(assignment);
-  return { ...outcomes.promises, stop: () => child.connected && child.send(stopMessage) };
+  return { ...outcomes.promises, ...tell((word) => child.connected && child.send(word)) };
 }
 
 async function startHere(trial: Trial, task: Task): Promise<Laborer> {
   const session = await trial.connect();
-  let stopped = false;
-  trial.defer(() => {
-    stopped = true;
-  });
   const outcomes = ledger();
-  runTask(session, task, { stopped: () => stopped, reached: () => outcomes.take({ event: 'reached' }) }).then(
+  let stopped = false;
+  let begin: () => void = () => undefined;
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  const stop = (): void => {
+    stopped = true;
+    begin();
+  };
+  trial.defer(stop);
+  outcomes.take({ event: 'ready' });
+  const reached = (): void => outcomes.take({ event: 'reached' });
+  runTask(session, task, { begun, stopped: () => stopped, reached }).then(
     (result) => outcomes.take({ event: 'ended', result }),
     (error) => outcomes.lost(describe(error)),
   );
-  const stop = (): void => {
-    stopped = true;
-  };
-  return { ...outcomes.promises, stop };
+  return { ...outcomes.promises, begin, stop };
 }
+
+const tell = (send: (word: Word) => unknown): Pick<Laborer, 'begin' | 'stop'> => ({
+  begin: () => void send('begin'),
+  stop: () => void send('stop'),
+});
 
 /** Keeps what a worker reports as promises. */
 function ledger() {
+  let beReady: () => void = () => undefined;
   let reach: () => void = () => undefined;
   let end: (result: bigint) => void = () => undefined;
   let fail: (error: LawBroken) => void = () => undefined;
@@ -81,19 +102,23 @@ function ledger() {
     end = resolve;
     fail = reject;
   });
+  const ready = new Promise<void>((resolve, reject) => {
+    beReady = resolve;
+    ended.then(() => resolve(), reject);
+  });
   const reached = new Promise<void>((resolve, reject) => {
     reach = resolve;
     ended.then(() => resolve(), reject);
   });
-  // Whoever waits for one of them does not always wait for the other.
-  ended.catch(() => undefined);
-  reached.catch(() => undefined);
+  // Whoever waits for one of them does not always wait for the others.
+  for (const promise of [ready, reached, ended]) promise.catch(() => undefined);
   const lost = (reason: string): void => fail(new LawBroken(`a worker failed: ${reason}`));
   const take = (message: unknown): void => {
     const report = message as Report;
-    if (report.event === 'reached') reach();
+    if (report.event === 'ready') beReady();
+    else if (report.event === 'reached') reach();
     else if (report.event === 'ended') end(report.result);
     else lost(report.reason);
   };
-  return { promises: { reached, ended }, take, lost };
+  return { promises: { ready, reached, ended }, take, lost };
 }

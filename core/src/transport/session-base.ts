@@ -35,13 +35,28 @@ export abstract class SessionBase implements Session {
   protected abstract doWrite(offset: number, source: Uint8Array): Awaitable<void>;
   protected abstract doCompareExchange(offset: number, expected: bigint, desired: bigint): Awaitable<bigint>;
   protected abstract doFetchAdd(offset: number, delta: bigint): Awaitable<bigint>;
-  /** `stopOnFail` is asked for only where the capability is declared. At most `maxBatch` steps. */
+  /** `stopOnFail` is asked for only where the capability is declared. As many steps as `batchLength` allows. */
   protected abstract doBatch(steps: readonly MemoryStep[], stopOnFail: boolean, wait: Wait): Awaitable<BatchAnswer>;
   protected abstract doBind(member: MemberBinding): Awaitable<void>;
   /** `force`: something is unsettled, a new epoch is due even if the connection is whole. */
   protected abstract doRenew(force: boolean): Awaitable<void>;
   protected abstract doRevoke(member: MemberBinding): Awaitable<void>;
   protected abstract doClose(): Awaitable<void>;
+
+  /**
+   * How many steps from `at` on one batch can carry; 0 if the very first is too long for any. To be overridden where
+   * more than `maxBatch` and `maxTransfer` bounds a batch.
+   */
+  protected batchLength(steps: readonly MemoryStep[], at: number): number {
+    const { maxBatch, maxTransfer } = this.capabilities;
+    let end = at;
+    while (end < steps.length && end - at < maxBatch) {
+      const step = steps[end]!;
+      if ((step.op === 'read' || step.op === 'write') && step.bytes.byteLength > maxTransfer) break;
+      end += 1;
+    }
+    return end - at;
+  }
 
   protected doView(_offset: number, _length: number): Uint8Array {
     throw new ExomemError('UnsupportedCapability', 'this transport does not share its memory', { where: this.where });
@@ -85,7 +100,6 @@ export abstract class SessionBase implements Session {
   batch(steps: readonly MemoryStep[], options?: BatchOptions): Awaitable<BatchAnswer> {
     this.#checkOpen();
     let changes = false;
-    let longest = 0;
     for (let at = 0; at < steps.length; at += 1) {
       const step = steps[at]!;
       switch (step.op) {
@@ -103,7 +117,6 @@ export abstract class SessionBase implements Session {
         case 'read':
         case 'write':
           this.checkRange(step.offset, step.bytes.byteLength);
-          if (step.bytes.byteLength > longest) longest = step.bytes.byteLength;
           if (step.op === 'write') changes = true;
           break;
         default:
@@ -113,8 +126,7 @@ export abstract class SessionBase implements Session {
       }
     }
     const stop = options?.stopOnFail === true;
-    const { maxBatch, maxTransfer, stopOnFail } = this.capabilities;
-    const whole = steps.length <= maxBatch && longest <= maxTransfer && (!stop || stopOnFail);
+    const whole = this.batchLength(steps, 0) === steps.length && (!stop || this.capabilities.stopOnFail);
     const unattended = options === undefined || (options.signal === undefined && options.timeout === undefined);
     if (whole && unattended && this.#ahead === undefined && steps.length > 0)
       return this.doBatch(steps, stop, attended);
@@ -206,26 +218,29 @@ export abstract class SessionBase implements Session {
   #read(offset: number, target: Uint8Array, wait: Wait): Awaitable<void> {
     if (target.byteLength === 0) return undefined;
     if (target.byteLength <= this.capabilities.maxTransfer) return this.doRead(offset, target, wait);
-    return this.#pieces(target, false, (at, piece) => this.doRead(offset + at, piece, wait));
+    return this.#pieces(offset, target, false, (at, piece) => this.doRead(offset + at, piece, wait));
   }
 
   #write(offset: number, source: Uint8Array): Awaitable<void> {
     if (source.byteLength === 0) return undefined;
     if (source.byteLength <= this.capabilities.maxTransfer) return this.doWrite(offset, source);
-    return this.#pieces(source, true, (at, piece) => this.doWrite(offset + at, piece));
+    return this.#pieces(offset, source, true, (at, piece) => this.doWrite(offset + at, piece));
   }
 
-  /** Pieces keep the phase of 8-byte words, since `maxTransfer` is a multiple of 8 and they start where the whole does. */
+  /** Pieces meet at the edges of words, so that none is torn: `maxTransfer` is a multiple of 8. */
   #pieces(
+    offset: number,
     bytes: Uint8Array,
     changes: boolean,
     send: (at: number, piece: Uint8Array) => Awaitable<void>,
   ): Awaitable<void> {
     const limit = this.capabilities.maxTransfer;
     const answers: Awaitable<void>[] = [];
-    for (let at = 0; at < bytes.byteLength; at += limit) {
-      const piece = bytes.subarray(at, Math.min(at + limit, bytes.byteLength));
-      if (!this.#collect(answers, () => send(at, piece))) break;
+    for (let at = 0; at < bytes.byteLength; ) {
+      const from = at;
+      const piece = bytes.subarray(from, from + limit - ((offset + from) & 7));
+      if (!this.#collect(answers, () => send(from, piece))) break;
+      at += piece.byteLength;
     }
     if (answers.some((answer) => answer instanceof Promise))
       return this.#settle(answers, changes).then(() => undefined);
@@ -277,14 +292,7 @@ export abstract class SessionBase implements Session {
 
   /** The steps from `at` on that one batch can carry; none if the very first is too long for any. */
   #part(steps: readonly MemoryStep[], at: number): readonly MemoryStep[] {
-    const { maxBatch, maxTransfer } = this.capabilities;
-    let end = at;
-    while (end < steps.length && end - at < maxBatch) {
-      const step = steps[end]!;
-      if ((step.op === 'read' || step.op === 'write') && step.bytes.byteLength > maxTransfer) break;
-      end += 1;
-    }
-    return steps.slice(at, end);
+    return steps.slice(at, at + this.batchLength(steps, at));
   }
 
   #alone(step: MemoryStep, wait: Wait): Awaitable<BatchAnswer> {

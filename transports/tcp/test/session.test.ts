@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compareExchange, fetchAdd, load, notRun, read, write } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
-import { ACTIVE, FENCED, failsWith, memberWord, Served } from './served.js';
+import { ACTIVE, FENCED, failsWith, memberWord, Served } from './fixtures/served.js';
 
 const test = suite('a session over TCP');
 const folder = mkdtempSync(join(tmpdir(), 'exomem-tcp-'));
@@ -184,7 +184,11 @@ test('binds to a member that is alive, and to no other', async () => {
   await session.bind({ slot: 0, incarnation: 7, offset: 0 });
   await session.bind({ slot: 0, incarnation: 7, offset: 0 });
   assert.is(session.epoch, 1);
+  await failsWith('Fenced', () => session.bind({ slot: 2, incarnation: 9, offset: 16 }));
+  await session.renew();
+  await failsWith('Fenced', () => session.load(0));
   await session.bind({ slot: 2, incarnation: 9, offset: 16 });
+  await session.load(0);
   assert.is(session.epoch, 2);
   for (const member of [
     { slot: 0, incarnation: 8, offset: 0 },
@@ -196,6 +200,8 @@ test('binds to a member that is alive, and to no other', async () => {
     await failsWith('Fenced', () => refused.load(0));
     await failsWith('Fenced', () => refused.write(32, Uint8Array.of(1)));
     await refused.renew();
+    await failsWith('Fenced', () => refused.load(32));
+    await refused.bind({ slot: 2, incarnation: 9, offset: 16 });
     assert.is(await refused.load(32), 0n);
   }
 });
@@ -220,7 +226,8 @@ test('a revoked member is shut out on every lane, for good', async () => {
     await failsWith('Fenced', () => lane.read(64, new Uint8Array(8)));
   }
   assert.is(await bystander.load(64), 0n);
-  await failsWith('Fenced', () => lanes[0]!.renew());
+  await lanes[0]!.renew();
+  await failsWith('Fenced', () => lanes[0]!.load(64));
   const again = await served.connect();
   await failsWith('Fenced', () => again.bind(member));
   served.memory.compareExchange(0, memberWord(ACTIVE, 7), memberWord(ACTIVE, 8));

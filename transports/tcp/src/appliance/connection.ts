@@ -485,7 +485,7 @@ export class ApplianceConnection extends Feed implements Lane {
     const open = region.epochOf(lane);
     if (hello.epoch <= open) {
       this.#epoch = open;
-      this.refuse('Fenced', `epoch ${hello.epoch} of the lane is over: epoch ${open} is open`);
+      this.refuse('Fenced', `epoch ${hello.epoch} of the lane is over: epoch ${open} has begun`);
       return;
     }
     this.#epoch = hello.epoch;

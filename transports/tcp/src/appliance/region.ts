@@ -15,6 +15,8 @@ export interface Lane {
 /** Member slots and incarnations have 16 and 20 bits in the words that refer to them. */
 const slots = 65_536;
 const incarnations = 1_048_576;
+/** Lanes whose last epoch is kept. */
+const remembered = 4096;
 const JOINING = 1;
 const ACTIVE = 2;
 
@@ -22,8 +24,12 @@ const ACTIVE = 2;
 export class ExposedRegion {
   readonly name: string;
   readonly memory: RegionMemory;
-  /** Open connections alone: a lane without one has nothing left that could land. */
   readonly #lanes = new Map<string, Lane>();
+  /**
+   * The last epoch of lanes that are open no longer, the latest behind. It may forget: a lane without a connection has
+   * nothing left that could land, and whoever lost it is only spared being taken for the next one.
+   */
+  readonly #past = new Map<string, number>();
   /** By slot, one more than the highest incarnation that was revoked. Kept as long as the region is exposed. */
   #revoked: Uint32Array | undefined;
 
@@ -36,19 +42,25 @@ export class ExposedRegion {
     return this.#lanes.size;
   }
 
-  /** The epoch of a lane that is open, 0 if it is not. */
+  /** The epoch of a lane that is open or was last, 0 if that is not known. */
   epochOf(key: string): number {
-    return this.#lanes.get(key)?.epoch ?? 0;
+    return this.#lanes.get(key)?.epoch ?? this.#past.get(key) ?? 0;
   }
 
   /** Begins an epoch that is higher than the one that is open; when it returns, the earlier one is fenced. */
   enter(key: string, lane: Lane): void {
     this.#lanes.get(key)?.supersede(lane.epoch);
+    this.#past.delete(key);
     this.#lanes.set(key, lane);
   }
 
   leave(key: string, lane: Lane): void {
-    if (this.#lanes.get(key) === lane) this.#lanes.delete(key);
+    if (this.#lanes.get(key) !== lane) return;
+    this.#lanes.delete(key);
+    this.#past.set(key, lane.epoch);
+    if (this.#past.size <= remembered) return;
+    const [oldest] = this.#past.keys();
+    this.#past.delete(oldest!);
   }
 
   /** Why a lane may not be bound to a member, `undefined` if it may. `offset` is that of the member word. */

@@ -48,8 +48,8 @@ export class ClientConnection extends Feed {
   readonly where: string;
   /** Set once it is open. */
   welcome!: Welcome;
-  /** The appliance answered `Fenced`: nothing more will be done in this epoch. */
-  fenced = false;
+  /** Why every step but a BIND is refused, while it is: the appliance answered `Fenced`, here or in an earlier epoch. */
+  fence: string | undefined;
   /** Why it is over; undefined while it is open. */
   lost: ExomemError | undefined;
   readonly #address: Address;
@@ -230,6 +230,10 @@ export class ClientConnection extends Feed {
     return new Promise<T>((resolve, reject) => {
       if (this.lost !== undefined) {
         reject(this.refusal());
+        return;
+      }
+      if (this.fence !== undefined && operation !== op.bind && operation !== op.ping) {
+        reject(new ExomemError('Fenced', this.fence, { where: this.where }));
         return;
       }
       this.#queue.push(
@@ -460,7 +464,7 @@ export class ClientConnection extends Feed {
     const error = errorOf(this.#status, text, this.where);
     this.#stage = stage.header;
     this.need = headerBytes;
-    if (error.code === 'Fenced') this.fenced = true;
+    if (error.code === 'Fenced') this.fence = text;
     // A goodbye answers nothing: it says why the connection ends.
     if (this.#isGoodbye)
       this.end(

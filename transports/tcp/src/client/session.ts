@@ -1,15 +1,8 @@
-import type {
-  BatchAnswer,
-  Capabilities,
-  ConnectOptions,
-  MemberBinding,
-  MemoryStep,
-  StepAnswer,
-  Wait,
-} from '@exomem/core';
-import { ExomemError, isExomemError, notRun, SessionBase } from '@exomem/core';
+import type { BatchAnswer, Capabilities, ConnectOptions, MemberBinding, MemoryStep, Wait } from '@exomem/core';
+import { ExomemError, isExomemError, SessionBase } from '@exomem/core';
 import type { RegionAddress } from '../address.js';
 import { headerBytes, offeredFeatures, protocolVersion } from '../wire/format.js';
+import type { Welcome } from '../wire/hello.js';
 import { errorOf } from '../wire/status.js';
 import { ClientConnection, type Patience } from './connection.js';
 import { stepAnswerBytes, stepRequestBytes } from './encode.js';
@@ -25,6 +18,8 @@ export class TcpSession extends SessionBase {
   readonly #target: RegionAddress;
   readonly #options: ConnectOptions;
   readonly #patience: Patience;
+  /** The terms of the first epoch; a later one with others is another region's. */
+  readonly #terms: Welcome;
   #connection: ClientConnection;
   /** The epoch that is open, or was last. */
   #epoch: number;
@@ -67,6 +62,7 @@ export class TcpSession extends SessionBase {
     this.#options = options;
     this.#patience = patience;
     this.#connection = connection;
+    this.#terms = welcome;
     this.#epoch = welcome.epoch;
     this.#asked = welcome.epoch;
     this.size = welcome.size;
@@ -113,36 +109,41 @@ export class TcpSession extends SessionBase {
   }
 
   protected doBatch(steps: readonly MemoryStep[], stopOnFail: boolean, wait: Wait): Promise<BatchAnswer> {
-    const { maxBatchBytes, maxBatchAnswer } = this.#connection.welcome;
+    return this.#connection.batch(steps, stopOnFail, wait);
+  }
+
+  /** A batch and its answer are a frame each, which have bounds of their own. */
+  protected override batchLength(steps: readonly MemoryStep[], at: number): number {
+    const { maxBatch, maxBatchBytes, maxBatchAnswer } = this.#terms;
     let request = headerBytes + 8;
     let answer = headerBytes + 8;
-    for (const step of steps) {
+    let end = at;
+    while (end < steps.length && end - at < maxBatch) {
+      const step = steps[end]!;
       request += stepRequestBytes(step);
       answer += stepAnswerBytes(step);
+      if (request > maxBatchBytes || answer > maxBatchAnswer) break;
+      end += 1;
     }
-    if (request <= maxBatchBytes && answer <= maxBatchAnswer) return this.#connection.batch(steps, stopOnFail, wait);
-    return this.#inFrames(cut(steps, maxBatchBytes, maxBatchAnswer), stopOnFail, wait);
+    return end - at;
   }
 
   protected async doBind(member: MemberBinding): Promise<void> {
     if (this.#renewing !== undefined) await this.#renewing;
-    const bound = this.#binding;
-    if (bound !== undefined && !this.#connection.fenced && sameMember(bound, member)) {
-      if (this.#connection.open) return;
-      throw this.#connection.refusal();
+    const connection = this.#connection;
+    if (this.#binding !== undefined && sameMember(this.#binding, member) && connection.fence === undefined) {
+      if (connection.open) return;
+      throw connection.refusal();
     }
-    // An epoch takes one binding: another one needs the next epoch.
-    if (bound !== undefined) {
-      this.#binding = undefined;
-      await this.doRenew(true);
-    }
-    await this.#connection.bind(member);
+    await connection.bind(member);
     this.#binding = member;
+    // A member that lives lifts the fence that one before it left.
+    connection.fence = undefined;
   }
 
   protected doRenew(force: boolean): Promise<void> | undefined {
     if (this.#renewing !== undefined) return this.#renewing;
-    if (!force && this.#connection.open && !this.#connection.fenced) return undefined;
+    if (!force && this.#connection.open && this.#connection.fence === undefined) return undefined;
     this.#renewing = this.#reopen().finally(() => {
       this.#renewing = undefined;
     });
@@ -158,74 +159,63 @@ export class TcpSession extends SessionBase {
   }
 
   async #reopen(): Promise<void> {
+    // Another session has the lane: it is not taken back.
+    if (this.#connection.lost?.code === 'Fenced') throw this.#connection.refusal();
     this.#connection.end(new ExomemError('Disconnected', 'a new epoch of the lane begins', { where: this.where }));
     this.#asked += 1;
     const connection = await openEpoch(this.#target, this.where, this.#options, this.#patience, this.#asked);
-    const { welcome } = connection;
-    if (welcome.status !== 0) throw errorOf(welcome.status, welcome.text, this.where);
-    const give = (error: ExomemError): never => {
-      connection.end(error);
-      throw error;
-    };
-    if (this.closed) give(new ExomemError('Closed', 'the session was closed', { where: this.where }));
-    if (welcome.size !== this.size) {
-      give(
-        new ExomemError('Incompatible', `the region has ${welcome.size} bytes now and had ${this.size}`, {
-          where: this.where,
-          advice: 'it is another region: open it anew',
-        }),
-      );
-    }
-    this.#epoch = welcome.epoch;
-    if (this.#binding !== undefined) await this.#rebind(connection, this.#binding);
-    if (this.closed) give(new ExomemError('Closed', 'the session was closed', { where: this.where }));
-    this.#connection = connection;
-  }
-
-  /** Nothing but the BIND is sent in a new epoch until it is answered. */
-  async #rebind(connection: ClientConnection, member: MemberBinding): Promise<void> {
     try {
-      await connection.bind(member);
+      await this.#begin(connection);
     } catch (error) {
-      if (isExomemError(error, 'Fenced')) {
-        // The member is gone for good: what a later renew() opens is a lane without one.
-        this.#binding = undefined;
-        this.#connection = connection;
-      } else
+      // A lane without its member stays open, and fenced, until it is bound to another one.
+      if (connection.fence === undefined) {
         connection.end(
-          new ExomemError('Disconnected', 'the lane could not be bound again', { where: this.where, cause: error }),
+          new ExomemError('Disconnected', 'the new epoch did not begin', { where: this.where, cause: error }),
         );
+      }
       throw error;
     }
   }
 
-  /** A batch that is too long for one frame. Frames follow each other at once, unless one may stop those behind it. */
-  async #inFrames(frames: readonly Frame[], stopOnFail: boolean, wait: Wait): Promise<BatchAnswer> {
-    const run = (frame: Frame): Promise<BatchAnswer> => {
-      const [first] = frame.steps;
-      if (!frame.alone) return this.#connection.batch(frame.steps, stopOnFail, wait);
-      const { op, offset, bytes } = first as Extract<MemoryStep, { bytes: Uint8Array }>;
-      const answer = op === 'read' ? this.#connection.read(offset, bytes, wait) : this.#connection.write(offset, bytes);
-      return answer.then(() => [undefined as StepAnswer]);
-    };
-    const answers: BatchAnswer = [];
-    if (stopOnFail) {
-      let stopped = false;
-      for (const frame of frames) {
-        const part: BatchAnswer = stopped ? frame.steps.map((): typeof notRun => notRun) : await run(frame);
-        answers.push(...part);
-        stopped ||= stoppedIn(frame.steps, part);
+  async #begin(connection: ClientConnection): Promise<void> {
+    const { welcome } = connection;
+    if (welcome.status !== 0) {
+      const error = errorOf(welcome.status, welcome.text, this.where);
+      if (error.code === 'Fenced') this.#connection = connection;
+      throw error;
+    }
+    if (!sameTerms(welcome, this.#terms)) {
+      const what = `the region has ${welcome.size} bytes now and had ${this.size}, or its appliance other limits`;
+      throw new ExomemError('Incompatible', what, { where: this.where, advice: 'it is another region: open it anew' });
+    }
+    const member = this.#binding;
+    const { fence } = this.#connection;
+    if (fence !== undefined) {
+      this.#binding = undefined;
+      connection.fence = fence;
+    } else if (member !== undefined) {
+      try {
+        // Nothing else is sent in a new epoch until this is answered.
+        await connection.bind(member);
+      } catch (error) {
+        if (isExomemError(error, 'Fenced')) {
+          this.#binding = undefined;
+          this.#install(connection);
+        }
+        throw error;
       }
-      return answers;
     }
-    const parts = await Promise.allSettled(frames.map(run));
-    let failure: unknown;
-    for (const part of parts) {
-      if (part.status === 'fulfilled') answers.push(...part.value);
-      else if (failure === undefined || isExomemError(part.reason, 'OutcomeUnknown')) failure = part.reason;
+    this.#install(connection);
+  }
+
+  #install(connection: ClientConnection): void {
+    if (this.closed) {
+      const closed = new ExomemError('Closed', 'the session was closed', { where: this.where });
+      connection.end(closed);
+      throw closed;
     }
-    if (failure !== undefined) throw failure;
-    return answers;
+    this.#epoch = connection.welcome.epoch;
+    this.#connection = connection;
   }
 }
 
@@ -248,42 +238,14 @@ function openEpoch(
   return ClientConnection.open(target.address, hello, where, patience, signal);
 }
 
-/** A part of a batch that fits into a frame; `alone` is a step that travels outside of a batch. */
-interface Frame {
-  readonly steps: MemoryStep[];
-  readonly alone: boolean;
-}
-
-function cut(steps: readonly MemoryStep[], maxRequest: number, maxAnswer: number): Frame[] {
-  const frames: Frame[] = [];
-  let part: MemoryStep[] = [];
-  let request = headerBytes + 8;
-  let answer = headerBytes + 8;
-  const flush = (): void => {
-    if (part.length > 0) frames.push({ steps: part, alone: false });
-    part = [];
-    request = headerBytes + 8;
-    answer = headerBytes + 8;
-  };
-  for (const step of steps) {
-    const more = stepRequestBytes(step);
-    const back = stepAnswerBytes(step);
-    if (headerBytes + 8 + more > maxRequest || headerBytes + 8 + back > maxAnswer) {
-      flush();
-      frames.push({ steps: [step], alone: true });
-      continue;
-    }
-    if (request + more > maxRequest || answer + back > maxAnswer) flush();
-    part.push(step);
-    request += more;
-    answer += back;
-  }
-  flush();
-  return frames;
-}
-
-function stoppedIn(steps: readonly MemoryStep[], answers: BatchAnswer): boolean {
-  return steps.some((step, index) => step.op === 'compareExchange' && answers[index] !== step.expected);
+function sameTerms(a: Welcome, b: Welcome): boolean {
+  return (
+    a.size === b.size &&
+    a.maxTransfer === b.maxTransfer &&
+    a.maxBatch === b.maxBatch &&
+    a.maxBatchBytes === b.maxBatchBytes &&
+    a.maxBatchAnswer === b.maxBatchAnswer
+  );
 }
 
 function sameMember(a: MemberBinding, b: MemberBinding): boolean {

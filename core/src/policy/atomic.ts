@@ -1,12 +1,13 @@
 import { ExomemError } from '../errors.js';
 import type { Protocol } from '../protocol/protocol.js';
-import { batch, pause, random } from '../protocol/protocol.js';
+import { batch, drain, now, pause, random } from '../protocol/protocol.js';
 import type { Geometry } from '../region/geometry.js';
-import { groupWordOffset, pageOffset, principalWordOffset, userGroups } from '../region/geometry.js';
-import { bitsOf, highHalf, joinWord, lowHalf, ownerHalf, pageBits, repeatBits, withBits } from '../region/words.js';
+import { groupWordOffset, pageOffset, principalWordOffset } from '../region/geometry.js';
+import { highHalf, joinWord, lowHalf, ownerHalf, pageBits } from '../region/words.js';
 import type { BatchAnswer, WordStep } from '../transport/step.js';
-import { compareExchange, load, notRun, read, write } from '../transport/step.js';
-import { GroupTable, type OwnedGroup } from './group-table.js';
+import { compareExchange, load, read, write } from '../transport/step.js';
+import { type GroupTable, looksGiven, type OwnedGroup } from './group-table.js';
+import { OwnWords, type WordChange } from './own-words.js';
 import type {
   AllocationPolicy,
   AllocationRequest,
@@ -17,15 +18,19 @@ import type {
   Usage,
   Violation,
 } from './policy.js';
-import { exchangeSurely, fenced, interrupted, reloadWords, retried } from './resolve.js';
+import { fenced, interrupted, loadSurely, reloadWords, retried } from './resolve.js';
+import { freePages, pagesWith, runBits, runMask, setMask } from './run-bits.js';
 import { checkTable, countUsage } from './survey.js';
 
-/** Compare-and-swaps that one batch of an extent carries. */
+/** Words that one batch changes. */
 const batchWords = 1024;
+const allPages = 0xffff_ffff;
 /** Bytes of zeros that one write carries. */
 const zeroBytes = 256 * 1024;
 /** Group words that one read of the table fetches. */
 const tableChunk = 65_536;
+/** Milliseconds for which an allocation looks at a table that does not hold still. */
+const defaultTimeout = 10_000;
 
 /** Why a run lies where it lies. */
 const reasons = [
@@ -39,9 +44,27 @@ class AtomicExtent implements Extent {
   constructor(
     readonly page: number,
     readonly pages: number,
+    readonly named: boolean,
     readonly owner: AtomicAllocator,
     readonly reason: number,
   ) {}
+}
+
+/** The pages of a run that lie in one group: bit per page, and as a mask of the low half. */
+interface Part {
+  readonly group: number;
+  readonly set: number;
+  readonly mask: number;
+}
+
+/** Where an allocation stands that found nothing. */
+interface Search {
+  /** When it gives up, if the table does not hold still. */
+  until: number | undefined;
+  /** A digest of what the last scan saw. */
+  seen: number | undefined;
+  /** Two scans in a row saw the same: there is nothing that was overlooked. */
+  settled: boolean;
 }
 
 /**
@@ -52,30 +75,24 @@ class AtomicExtent implements Extent {
 class AtomicAllocator implements Allocator {
   readonly identity: Identity;
   readonly #geometry: Geometry;
+  readonly #words: OwnWords;
   readonly #table: GroupTable;
-  readonly #high: number;
-  readonly #fence: WordStep;
   readonly #groupPages: number;
-  /** Claims of groups that nobody owned whose fate is unknown: they must end as nobody's. */
-  readonly #doubt = new Set<number>();
-  /** Whether an own group may be in doubt. */
-  #doubtful = false;
 
-  constructor({ geometry, identity }: PolicyContext) {
-    this.identity = identity;
-    this.#geometry = geometry;
-    this.#groupPages = geometry.groupPages;
-    this.#table = new GroupTable(userGroups(geometry), geometry.groupPages);
-    this.#high = ownerHalf(identity.principal, identity.incarnation);
-    this.#fence = load(principalWordOffset(geometry, identity.principal));
+  constructor(context: PolicyContext) {
+    this.identity = context.identity;
+    this.#geometry = context.geometry;
+    this.#groupPages = context.geometry.groupPages;
+    this.#words = new OwnWords(context);
+    this.#table = this.#words.table;
   }
 
   get empty(): boolean {
-    return this.#table.owned.size === 0 && this.#doubt.size === 0;
+    return this.#words.none;
   }
 
   *allocate(request: AllocationRequest): Protocol<Extent> {
-    const { pages } = request;
+    const { pages, initialise } = request;
     const { pageSize, groupPages } = this.#geometry;
     const alignment = request.alignment ?? pageSize;
     const total = this.#table.groups * groupPages;
@@ -85,13 +102,22 @@ class AtomicAllocator implements Allocator {
         `a run of ${pages} pages is not possible: this region has ${total} for its users`,
       );
     }
-    if (!Number.isSafeInteger(alignment) || alignment < 1 || Math.log2(alignment) % 1 !== 0) {
-      throw new ExomemError('OutOfRange', `an alignment of ${alignment} bytes is no power of two`);
+    if (!isPowerOfTwo(alignment)) {
+      throw new ExomemError(
+        'OutOfRange',
+        `an alignment of ${alignment} bytes is not possible: it must be a power of two`,
+      );
     }
-    if (request.initialise === 'caller' && request.named !== true) {
-      throw new ExomemError('InvalidArgument', 'only pages of a named file can be left to the caller to initialise');
+    if (initialise !== 'none' && initialise !== 'zero' && (initialise !== 'caller' || request.named !== true)) {
+      throw new ExomemError(
+        'InvalidArgument',
+        `pages that are not to be named cannot be initialised as "${initialise}"`,
+        {
+          advice: 'take "zero" or "none"; "caller" is for pages of a named file',
+        },
+      );
     }
-    if (this.#doubtful) yield* this.#repair();
+    if (this.#words.trouble) yield* this.#words.repair();
     return pages <= groupPages
       ? yield* this.#allocateSmall(request, alignment)
       : yield* this.#allocateLong(request, alignment);
@@ -104,17 +130,19 @@ class AtomicAllocator implements Allocator {
     const step = aligned ? alignment / this.#geometry.pageSize : 1;
     const first = aligned ? (group: number) => this.#firstIndex(group, alignment) : undefined;
     const fits = first && ((group: number) => first(group) + pages <= this.#groupPages);
-    let scans = 0;
+    const search: Search = { until: undefined, seen: undefined, settled: false };
     for (let lost = 0; ; ) {
       const owned = table.pickOwn(pages, step, first);
-      if (owned !== undefined) return yield* this.#useOwn(owned, table.picked, request);
+      if (owned !== undefined) {
+        const extent = yield* this.#useOwn(owned, table.picked, request);
+        if (extent !== undefined) return extent;
+        continue;
+      }
       // Others take the lowest free group too: after a race was lost, step aside by a random few.
       const skip = lost === 0 ? 0 : ((yield random) as number) % 2 ** Math.min(lost, 6);
       const group = table.pickFree(skip, fits);
       if (group < 0) {
-        if (scans >= 2 && table.unchanged) throw this.#refusal(pages);
-        yield* this.#scan();
-        scans++;
+        yield* this.#lookAgain(search, request);
         lost = 0;
         continue;
       }
@@ -124,145 +152,135 @@ class AtomicAllocator implements Allocator {
     }
   }
 
-  /** Takes pages of a group that is ours. */
-  *#useOwn(owned: OwnedGroup, index: number, request: AllocationRequest): Protocol<Extent> {
+  /** Takes pages of a group that is ours. Undefined: a reply was lost, and it was taken back. */
+  *#useOwn(owned: OwnedGroup, index: number, request: AllocationRequest): Protocol<AtomicExtent | undefined> {
     const { pages, initialise, named } = request;
-    const pageMask = ((1 << pages) - 1) << index;
-    const known = initialise === 'none' ? owned.mine : owned.clean;
-    const zero = initialise !== 'caller' && (known & pageMask) !== pageMask;
+    const words = this.#words;
+    const mask = runMask(index, pages);
+    const set = ((1 << pages) - 1) << index;
+    const zero = initialise !== 'caller' && (set & ~(initialise === 'none' ? owned.mine : owned.clean)) !== 0;
     const before = owned.low;
-    const low = markUse(before, index, pages, named === true, zero);
+    let done = false;
     owned.busy = true;
     try {
-      const found = yield* this.#claim(
-        owned.group,
-        joinWord(this.#high, before),
-        joinWord(this.#high, low),
-        owned,
-        before,
-      );
-      if (found !== undefined) throw yield* this.#lost(owned.group);
-      owned.low = low;
-      if (this.#table.spare === owned) this.#table.spare = undefined;
-      yield* this.#initialise(owned, index, request, zero, before);
-      return new AtomicExtent(owned.group * this.#groupPages + index, pages, this, 0);
+      yield* words.claimOwn(owned, (before | (named === true ? mask : runBits(index, pages, zero))) >>> 0);
+      if (zero) {
+        yield* this.#clear(owned.group * this.#groupPages + index, pages);
+        if (named !== true) yield* words.claimOwn(owned, (before | runBits(index, pages, false)) >>> 0);
+      }
+      take(owned, set, named === true);
+      done = true;
+    } catch (error) {
+      if (!interrupted(error)) throw error;
     } finally {
       owned.busy = false;
+      if (!done) words.owe(owned, mask, 0);
+      else if (this.#table.spare === owned) this.#table.spare = undefined;
       this.#table.rank(owned);
     }
+    if (done) return new AtomicExtent(owned.group * this.#groupPages + index, pages, named === true, this, 0);
+    yield* words.repair();
+    return undefined;
   }
 
-  /** Claims a group that nobody owns, and takes pages of it. Undefined: somebody was faster. */
-  *#useFree(group: number, index: number, request: AllocationRequest): Protocol<Extent | undefined> {
+  /** Claims a group that nobody owns, and takes pages of it. Undefined: somebody was faster, or a reply was lost. */
+  *#useFree(group: number, index: number, request: AllocationRequest): Protocol<AtomicExtent | undefined> {
     const { pages, initialise, named } = request;
-    const table = this.#table;
-    const before = table.freeLow(group);
-    let clean = true;
-    for (let at = index; at < index + pages; at++) clean &&= bitsOf(before, at) === pageBits.clean;
-    const zero = initialise !== 'caller' && !clean;
-    const low = markUse(0, index, pages, named === true, zero);
-    table.claim(group);
-    let owned: OwnedGroup | undefined;
+    const words = this.#words;
+    const mask = runMask(index, pages);
+    const before = this.#table.freeLow(group);
+    const zero = initialise !== 'caller' && (before & mask) !== (mask & 0x5555_5555);
+    let low = named === true ? mask : runBits(index, pages, zero);
+    // A lone page under construction would look given; that there is a second one says that it is not.
+    if (named !== true && looksGiven(low, this.#groupPages)) {
+      low = runBits(index + 1 < this.#groupPages ? index : index - 1, 2, true);
+    }
+    const owned = yield* words.claimFree(group, before, low);
+    if (owned === undefined) return undefined;
+    let done = false;
+    owned.busy = true;
     try {
-      const found = yield* this.#claim(group, joinWord(0, before), joinWord(this.#high, low), undefined, 0);
-      table.claiming.delete(group);
-      if (found !== undefined) {
-        table.observe(group, highHalf(found), lowHalf(found));
-        return undefined;
+      if (zero) {
+        yield* this.#clear(group * this.#groupPages + index, pages);
+        if (named !== true) yield* words.claimOwn(owned, runBits(index, pages, false));
       }
-      owned = table.own(group, low, before);
-      owned.busy = true;
-      yield* this.#initialise(owned, index, request, zero, 0);
-      return new AtomicExtent(group * this.#groupPages + index, pages, this, 1);
+      take(owned, ((1 << pages) - 1) << index, named === true);
+      done = true;
+    } catch (error) {
+      if (!interrupted(error)) throw error;
     } finally {
-      table.claiming.delete(group);
-      if (owned !== undefined) {
-        owned.busy = false;
-        table.rank(owned);
-      }
+      owned.busy = false;
+      if (!done) words.owe(owned, allPages, 0);
+      this.#table.rank(owned);
     }
+    if (done) return new AtomicExtent(group * this.#groupPages + index, pages, named === true, this, 1);
+    yield* words.repair();
+    return undefined;
   }
 
-  /** Zeroes what was claimed where that is due, and commits it; from here on the pages are in use. */
-  *#initialise(
-    owned: OwnedGroup,
-    index: number,
-    request: AllocationRequest,
-    zero: boolean,
-    before: number,
-  ): Protocol<void> {
+  *#allocateLong(request: AllocationRequest, alignment: number): Protocol<Extent> {
     const { pages, named } = request;
-    if (zero) {
-      try {
-        yield* this.#clear(owned.group * this.#groupPages + index, pages);
-        if (named !== true) {
-          const done = withBits(owned.low, index, pageBits.head);
-          const found = yield* this.#claim(
-            owned.group,
-            joinWord(this.#high, owned.low),
-            joinWord(this.#high, done),
-            owned,
-            before,
-          );
-          if (found !== undefined) throw yield* this.#lost(owned.group);
-          owned.low = done;
-        }
-      } catch (error) {
-        this.#doubtOwn(owned, before);
-        throw error;
-      }
-    }
-    const pageMask = ((1 << pages) - 1) << index;
-    owned.clean &= ~pageMask;
-    owned.mine |= pageMask;
-    if (named === true) owned.constructing |= pageMask;
-  }
-
-  /**
-   * One batch: the claim, then the own principal word, so that nothing is handed out that a fenced client claimed.
-   * Undefined: it is ours; else the word that was there. If nobody can be asked any more the group is left in doubt.
-   */
-  *#claim(
-    group: number,
-    expected: bigint,
-    desired: bigint,
-    owned: OwnedGroup | undefined,
-    before: number,
-  ): Protocol<bigint | undefined> {
-    const offset = groupWordOffset(this.#geometry, group);
+    const groups = Math.ceil(pages / this.#groupPages);
+    const fits = (group: number) => pageOffset(this.#geometry, group * this.#groupPages) % alignment === 0;
+    const search: Search = { until: undefined, seen: undefined, settled: false };
     for (;;) {
-      let observed: bigint;
-      let principal: bigint;
-      try {
-        const answer = (yield batch([compareExchange(offset, expected, desired), this.#fence])) as BatchAnswer;
-        observed = answer[0] as bigint;
-        principal = answer[1] as bigint;
-      } catch (error) {
-        if (!interrupted(error)) throw error;
-        try {
-          const words = yield* reloadWords([offset, this.#fence.offset]);
-          if (words[0] === expected) continue;
-          observed = words[0] === desired ? expected : words[0]!;
-          principal = words[1]!;
-        } catch (lost) {
-          // No way to ask: whatever happened, it must end as if it had not.
-          if (owned === undefined) this.#doubtFree(group);
-          else this.#doubtOwn(owned, before);
-          throw lost;
-        }
+      const first = this.#table.pickRun(groups, fits);
+      if (first < 0) yield* this.#lookAgain(search, request);
+      else if (yield* this.#useRun(first, groups, request)) {
+        return new AtomicExtent(first * this.#groupPages, pages, named === true, this, 2);
       }
-      if (principal !== this.identity.word) throw fenced('another client took over this principal');
-      return observed === expected ? undefined : observed;
     }
   }
 
-  #doubtFree(group: number): void {
-    this.#doubt.add(group);
-    this.#doubtful = true;
-  }
-  #doubtOwn(owned: OwnedGroup, low: number): void {
-    owned.doubt = low;
-    this.#doubtful = true;
+  /** Claims a run of groups and commits it by its first word. False: somebody was faster, or a reply was lost. */
+  *#useRun(first: number, groups: number, request: AllocationRequest): Protocol<boolean> {
+    const { pages, initialise, named } = request;
+    const words = this.#words;
+    const groupPages = this.#groupPages;
+    const before = new Uint32Array(groups);
+    const lows = new Uint32Array(groups);
+    /** Groups in which not all pages of the run are zero. */
+    const dirty: number[] = [];
+    for (let at = 0; at < groups; at++) {
+      const mask = runMask(0, Math.min(groupPages, pages - at * groupPages));
+      before[at] = this.#table.freeLow(first + at);
+      lows[at] = named === true ? mask : mask & 0xaaaa_aaaa;
+      if (initialise !== 'caller' && (before[at]! & mask) !== (mask & 0x5555_5555)) dirty.push(at);
+    }
+    const commit = (lows[0]! ^ runMask(0, 1)) >>> 0;
+    if (named !== true) lows[0] = (lows[0]! | runMask(0, 1)) >>> 0;
+    const atOnce = named !== true && dirty.length === 0;
+    const owned = yield* words.claimRun({ first, before, lows, commit: atOnce ? commit : undefined });
+    if (owned.length < groups) {
+      yield* words.changeAll(owned.reverse().map((one) => ({ owned: one, mask: allPages, bits: 0 })));
+      return false;
+    }
+    let done = false;
+    for (const one of owned) one.busy = true;
+    try {
+      for (let at = 0; at < dirty.length; ) {
+        let end = at + 1;
+        while (end < dirty.length && dirty[end] === dirty[end - 1]! + 1) end++;
+        const from = dirty[at]! * groupPages;
+        yield* this.#clear(first * groupPages + from, Math.min(pages, (dirty[end - 1]! + 1) * groupPages) - from);
+        at = end;
+      }
+      if (named !== true && !atOnce) yield* words.claimOwn(owned[0]!, commit);
+      for (const [at, one] of owned.entries()) {
+        take(one, (1 << Math.min(groupPages, pages - at * groupPages)) - 1, named === true);
+      }
+      done = true;
+    } catch (error) {
+      if (!interrupted(error)) throw error;
+    } finally {
+      for (const one of owned) {
+        one.busy = false;
+        if (!done) words.owe(one, allPages, 0);
+        this.#table.rank(one);
+      }
+    }
+    if (!done) yield* words.repair();
+    return done;
   }
 
   /** Zeroes pages. Zeroing twice is zeroing once: an unknown outcome is simply done again, in a new epoch. */
@@ -278,208 +296,104 @@ class AtomicAllocator implements Allocator {
     }
   }
 
-  *#allocateLong(request: AllocationRequest, alignment: number): Protocol<Extent> {
-    const { pages } = request;
-    const table = this.#table;
-    const groups = Math.ceil(pages / this.#groupPages);
-    let scans = 0;
-    for (;;) {
-      const first = table.pickRun(
-        groups,
-        (group) => pageOffset(this.#geometry, group * this.#groupPages) % alignment === 0,
+  /**
+   * Nothing that we know of fits: scans the table once more.
+   * @throws `RegionFull`, `Fragmented` when two scans in a row saw the same, and nothing of ours is under way that
+   * could still make room.
+   */
+  *#lookAgain(search: Search, { pages, timeout }: AllocationRequest): Protocol<void> {
+    const words = this.#words;
+    if (search.settled) {
+      if (words.trouble) {
+        yield* words.repair();
+      } else if (this.#table.unsettled) {
+        yield pause(0);
+      } else {
+        const empties = pages > this.#groupPages ? this.#table.empties() : [];
+        if (empties.length === 0) throw this.#refusal(pages);
+        yield* words.changeAll(empties.map((owned) => ({ owned, mask: allPages, bits: 0 })));
+      }
+      search.seen = undefined;
+    }
+    const time = (yield now) as number;
+    search.until ??= time + (timeout ?? defaultTimeout);
+    if (time >= search.until) {
+      throw new ExomemError(
+        'DeadlineExceeded',
+        'the table of groups did not hold still for long enough to say whether it is full',
       );
-      if (first < 0) {
-        if (scans >= 2 && table.unchanged) throw this.#refusal(pages);
-        yield* this.#scan();
-        scans++;
-        continue;
-      }
-      if (yield* this.#useRun(first, groups, request)) {
-        return new AtomicExtent(first * this.#groupPages, pages, this, 2);
-      }
     }
-  }
-
-  /** Claims a run of groups in ascending order and commits it by its first word. False: somebody was faster. */
-  *#useRun(first: number, groups: number, { pages, initialise, named }: AllocationRequest): Protocol<boolean> {
-    const table = this.#table;
-    const groupPages = this.#groupPages;
-    const count = (at: number) => Math.min(groupPages, pages - at * groupPages);
-    const before = new Uint32Array(groups);
-    const lows = new Uint32Array(groups);
-    const dirty: number[] = [];
-    for (let at = 0; at < groups; at++) {
-      const low = table.freeLow(first + at);
-      before[at] = low;
-      for (let index = 0; index < count(at); index++) {
-        if (bitsOf(low, index) !== pageBits.clean) {
-          dirty.push(at);
-          break;
-        }
-      }
-      lows[at] = repeatBits(count(at), named ? pageBits.withheld : pageBits.continuation);
-      if (at === 0 && !named) lows[at] = withBits(lows[at]!, 0, pageBits.withheld);
-      table.claim(first + at);
-    }
-    const owned: OwnedGroup[] = [];
-    try {
-      const claimed = yield* this.#claimRun(first, before, lows);
-      for (let at = 0; at < claimed; at++) {
-        const group = table.own(first + at, lows[at]!, before[at]!);
-        group.busy = true;
-        owned.push(group);
-        table.claiming.delete(first + at);
-      }
-      if (claimed < groups) {
-        for (let at = claimed - 1; at >= 0; at--) yield* this.#put(owned[at]!);
-        return false;
-      }
-      try {
-        if (initialise !== 'caller') {
-          for (let at = 0; at < dirty.length; ) {
-            let end = at + 1;
-            while (end < dirty.length && dirty[end] === dirty[end - 1]! + 1) end++;
-            const from = dirty[at]! * groupPages;
-            yield* this.#clear(
-              first * groupPages + from,
-              Math.min(pages, dirty[end - 1]! * groupPages + groupPages) - from,
-            );
-            at = end;
-          }
-        }
-        if (!named) {
-          const head = withBits(lows[0]!, 0, pageBits.head);
-          const found = yield* this.#claim(
-            first,
-            joinWord(this.#high, lows[0]!),
-            joinWord(this.#high, head),
-            owned[0],
-            0,
-          );
-          if (found !== undefined) throw yield* this.#lost(first);
-          owned[0]!.low = head;
-        }
-      } catch (error) {
-        for (const group of owned) this.#doubtOwn(group, 0);
-        throw error;
-      }
-      for (const [at, group] of owned.entries()) {
-        const pageMask = (1 << count(at)) - 1;
-        group.clean &= ~pageMask;
-        group.mine |= pageMask;
-        if (named) group.constructing |= pageMask;
-      }
-      return true;
-    } finally {
-      for (let at = 0; at < groups; at++) table.claiming.delete(first + at);
-      for (const group of owned) {
-        group.busy = false;
-        table.rank(group);
-      }
-    }
-  }
-
-  /** Claims group after group, stopping at the first that is taken. How many it got. */
-  *#claimRun(first: number, before: Uint32Array, lows: Uint32Array): Protocol<number> {
-    const table = this.#table;
-    for (let at = 0; at < before.length; at += batchWords) {
-      const end = Math.min(before.length, at + batchWords);
-      const steps: WordStep[] = [];
-      for (let each = at; each < end; each++) {
-        const offset = groupWordOffset(this.#geometry, first + each);
-        steps.push(compareExchange(offset, joinWord(0, before[each]!), joinWord(this.#high, lows[each]!)));
-      }
-      steps.push(this.#fence);
-      let answer: BatchAnswer;
-      try {
-        answer = (yield batch(steps, true)) as BatchAnswer;
-      } catch (error) {
-        if (!interrupted(error)) {
-          for (let each = 0; each < at; each++) this.#doubtFree(first + each);
-          throw error;
-        }
-        try {
-          const words = yield* reloadWords(steps.map((step) => step.offset));
-          answer = words.map((word, each) => {
-            if (each === words.length - 1) return word;
-            const step = steps[each]!;
-            return word === step.desired ? step.expected : word === step.expected ? notRun : word;
-          });
-        } catch (lost) {
-          for (let each = 0; each < end; each++) this.#doubtFree(first + each);
-          throw lost;
-        }
-      }
-      for (let each = at; each < end; each++) {
-        const found = answer[each - at]!;
-        if (found === steps[each - at]!.expected) continue;
-        if (found !== notRun) {
-          table.claiming.delete(first + each);
-          table.observe(first + each, highHalf(found as bigint), lowHalf(found as bigint));
-        }
-        for (let rest = found === notRun ? each : each + 1; rest < before.length; rest++) {
-          table.claiming.delete(first + rest);
-          table.observe(first + rest, 0, before[rest]!);
-        }
-        return each;
-      }
-      if (answer[end - at] !== this.identity.word) throw fenced('another client took over this principal');
-    }
-    return before.length;
+    const seen = yield* this.#scan();
+    search.settled = seen === search.seen;
+    search.seen = seen;
   }
 
   *free(extent: Extent): Protocol<void> {
-    if (!(extent instanceof AtomicExtent) || extent.owner !== this) {
-      throw new ExomemError(
-        'PermissionDenied',
-        'that allocation was given out by another client, and is not ours to free',
-      );
+    const { page, pages, named } = this.#spend(extent);
+    const words = this.#words;
+    let begun = false;
+    try {
+      // Nothing of ours may still be on its way to these pages when they become somebody else's (R8).
+      yield drain;
+      if (words.trouble) yield* words.repair();
+      if (named) {
+        begun = true;
+        yield* this.release(page, pages);
+      } else if (pages <= this.#groupPages) {
+        const group = Math.floor(page / this.#groupPages);
+        const owned = yield* words.await(group);
+        begun = true;
+        yield* this.#drop(owned, runMask(page - group * this.#groupPages, pages));
+      } else {
+        const groups = this.#parts(page, pages);
+        const all = yield* words.awaitAll(groups.map(({ group }) => group));
+        begun = true;
+        yield* this.#freeRun(groups, all);
+      }
+    } finally {
+      if (!begun) (extent as AtomicExtent).live = true;
     }
-    if (!extent.live) throw new ExomemError('StaleHandle', `the allocation at page ${extent.page} was freed before`);
-    extent.live = false;
-    const { page, pages } = extent;
-    const groupPages = this.#groupPages;
-    const group = Math.floor(page / groupPages);
-    if (this.#doubtful) yield* this.#repair();
-    if (pages <= groupPages) {
-      yield* this.#drop(yield* this.#await(group), mark(0, page - group * groupPages, pages, 3));
-      return;
-    }
-    // The un-commit of the first word is the moment at which the run is free; then the rest, last to second.
-    const head = yield* this.#await(group);
-    yield* this.#change(head, withBits(head.low, 0, pageBits.withheld));
-    for (let at = Math.ceil(pages / groupPages) - 1; at >= 0; at--) {
-      yield* this.#drop(yield* this.#await(group + at), repeatBits(Math.min(groupPages, pages - at * groupPages), 3));
+  }
+
+  /** The un-commit of the first word is the moment at which the run is free; then the rest, from the last group on. */
+  *#freeRun(parts: readonly Part[], owned: readonly OwnedGroup[]): Protocol<void> {
+    const words = this.#words;
+    let begun = false;
+    try {
+      yield* words.change(owned[0]!, runMask(0, 1), runMask(0, 1));
+      yield* words.awaitAll(parts.map(({ group }) => group));
+      begun = true;
+      yield* words.changeAll(parts.map(({ mask }, at) => ({ owned: owned[at]!, mask, bits: 0 })).reverse());
+    } finally {
+      if (!begun) for (const [at, { mask }] of parts.entries()) words.owe(owned[at]!, mask, 0);
     }
   }
 
   *release(page: number, pages: number): Protocol<void> {
-    for (const { group, index, count } of this.#parts(page, pages)) {
+    yield drain;
+    for (const { group, set } of this.#parts(page, pages)) {
       if (!this.#table.owned.has(group)) continue;
-      const owned = yield* this.#await(group);
-      const pageMask = (((1 << count) - 1) << index) & owned.constructing;
-      owned.constructing &= ~pageMask;
-      yield* this.#dropWithheld(owned, pageMask);
+      const owned = yield* this.#words.await(group);
+      const dropped = set & owned.constructing;
+      owned.constructing &= ~dropped;
+      yield* this.#dropWithheld(owned, dropped);
     }
   }
 
   /** Whoever had the file open may have written to these pages: what they hold now is not only ours. */
-  *#dropWithheld(owned: OwnedGroup, pageMask: number): Protocol<void> {
-    let bits = 0;
-    for (let at = 0; at < this.#groupPages; at++) {
-      if (pageMask & (1 << at) && bitsOf(owned.low, at) === pageBits.withheld) bits = withBits(bits, at, 3);
-    }
-    owned.mine &= ~pageMask;
-    if (bits !== 0) yield* this.#drop(owned, bits);
+  *#dropWithheld(owned: OwnedGroup, set: number): Protocol<void> {
+    const dropped = set & pagesWith(owned.low, pageBits.withheld, this.#groupPages);
+    owned.mine &= ~dropped;
+    if (dropped !== 0) yield* this.#drop(owned, setMask(dropped));
   }
 
   dismiss(page: number, pages: number, index: number): void {
-    for (const { group, index: first, count } of this.#parts(page, pages)) {
+    for (const { group, set } of this.#parts(page, pages)) {
       const owned = this.#table.owned.get(group);
       if (owned === undefined) continue;
-      const pageMask = (((1 << count) - 1) << first) & ~owned.constructing;
-      if (pageMask === 0) continue;
-      owned.dismissed |= pageMask;
+      const dismissed = set & pagesWith(owned.low, pageBits.withheld, this.#groupPages) & ~owned.constructing;
+      if (dismissed === 0) continue;
+      owned.dismissed |= dismissed;
       owned.dismissedAt = Math.max(owned.dismissedAt, index);
       this.#table.waiting.add(owned);
     }
@@ -490,10 +404,10 @@ class AtomicAllocator implements Allocator {
     for (const owned of this.#table.owned.values()) {
       if (!owned.unjudged) continue;
       owned.unjudged = false;
+      const withheld = pagesWith(owned.low, pageBits.withheld, this.#groupPages) & ~owned.constructing;
       for (let at = 0; at < this.#groupPages; at++) {
         const page = owned.group * this.#groupPages + at;
-        const ours = owned.constructing & (1 << at);
-        if (bitsOf(owned.low, at) !== pageBits.withheld || ours || isNamed(page)) continue;
+        if ((withheld & (1 << at)) === 0 || isNamed(page)) continue;
         this.dismiss(page, 1, index);
         found++;
       }
@@ -507,106 +421,158 @@ class AtomicAllocator implements Allocator {
 
   *sweep(applied: number): Protocol<number> {
     let freed = 0;
+    yield drain;
     for (const owned of [...this.#table.waiting]) {
       if (owned.dismissedAt >= applied || !this.#table.waiting.has(owned)) continue;
-      if (owned.busy) continue;
-      const pageMask = owned.dismissed;
+      if (owned.busy || owned.doubt) continue;
+      const { dismissed } = owned;
       owned.dismissed = 0;
       this.#table.waiting.delete(owned);
-      for (let at = 0; at < this.#groupPages; at++) freed += (pageMask >>> at) & 1;
-      yield* this.#dropWithheld(yield* this.#await(owned.group), pageMask);
+      freed += countPages(dismissed);
+      yield* this.#dropWithheld(owned, dismissed);
     }
     return freed;
   }
 
   get dismissed(): number {
     let count = 0;
-    for (const owned of this.#table.waiting) {
-      for (let at = 0; at < this.#groupPages; at++) count += (owned.dismissed >>> at) & 1;
-    }
+    for (const owned of this.#table.waiting) count += countPages(owned.dismissed);
     return count;
   }
 
   *withhold(extent: Extent): Protocol<void> {
-    if (!(extent instanceof AtomicExtent) || extent.owner !== this) {
-      throw new ExomemError('PermissionDenied', 'that allocation was given out by another client');
+    if (extent instanceof AtomicExtent && extent.named) {
+      throw new ExomemError('InvalidArgument', `the pages from ${extent.page} on are withheld already`);
     }
-    if (!extent.live) throw new ExomemError('StaleHandle', `the allocation at page ${extent.page} was freed before`);
-    extent.live = false;
-    // From the first group on: once its head is 11 the run is a construction, and no reader takes it for given out.
-    for (const { group, index, count } of this.#parts(extent.page, extent.pages)) {
-      const owned = yield* this.#await(group);
-      owned.constructing |= ((1 << count) - 1) << index;
-      yield* this.#change(owned, mark(owned.low, index, count, 3));
+    const { page, pages } = this.#spend(extent);
+    const words = this.#words;
+    const changes: WordChange[] = [];
+    const before: number[] = [];
+    let done = false;
+    try {
+      if (words.trouble) yield* words.repair();
+      const parts = this.#parts(page, pages);
+      const all = yield* words.awaitAll(parts.map(({ group }) => group));
+      // From the first group on: once its head is 11 the run is a construction, and no reader takes it for given out.
+      for (const [at, { mask, set }] of parts.entries()) {
+        const owned = all[at]!;
+        owned.constructing |= set;
+        before.push((owned.low & mask) >>> 0);
+        changes.push({ owned, mask, bits: mask });
+      }
+      yield* words.changeAll(changes);
+      done = true;
+    } finally {
+      if (!done) {
+        (extent as AtomicExtent).live = true;
+        for (const [at, { owned, mask }] of changes.entries()) {
+          owned.constructing &= ~pagesWith(mask, pageBits.withheld, this.#groupPages);
+          words.owe(owned, mask, before[at]!);
+        }
+      }
     }
   }
 
   settle(page: number, pages: number): void {
-    for (const { group, index, count } of this.#parts(page, pages)) {
+    for (const { group, set } of this.#parts(page, pages)) {
       const owned = this.#table.owned.get(group);
-      if (owned !== undefined) owned.constructing &= ~(((1 << count) - 1) << index);
+      if (owned !== undefined) owned.constructing &= ~set;
     }
   }
 
   *discover(): Protocol<void> {
+    if (this.#words.trouble) yield* this.#words.repair();
     yield* this.#scan();
   }
 
   *merge(from: Identity): Protocol<number> {
-    const fromHigh = ownerHalf(from.principal, from.incarnation);
+    const words = this.#words;
     let moved = 0;
-    const count = this.#geometry.groupCount;
-    for (let start = 0; start < count; start += tableChunk) {
-      const words = yield* this.#readTable(start, Math.min(tableChunk, count - start));
-      for (let at = 0; at < words.length / 2; at++) {
-        if (words[2 * at + 1] !== fromHigh) continue;
-        const low = words[2 * at]!;
-        const expected = joinWord(fromHigh, low);
-        const found = yield* exchangeSurely(
-          groupWordOffset(this.#geometry, start + at),
-          expected,
-          joinWord(this.#high, low),
-        );
-        if (found !== expected) continue;
-        moved++;
-        if (start + at < this.#table.groups) this.#table.rank(this.#table.own(start + at, low));
+    if (words.trouble) yield* words.repair();
+    for (let start = 0; start < this.#geometry.groupCount; start += tableChunk) {
+      const count = Math.min(tableChunk, this.#geometry.groupCount - start);
+      for (let more = true; more; ) {
+        const table = yield* this.#readTable(start, count);
+        // The right to change a word is looked at after the word was read (R3).
+        if ((yield* loadSurely(load(principalWordOffset(this.#geometry, from.principal)))) !== from.word) {
+          throw fenced(`principal ${from.principal} is no longer ours`);
+        }
+        const before = moved;
+        const left = yield* this.#retag(table, start, from);
+        moved += left.moved;
+        more = left.more || moved > before;
       }
     }
-    if ((yield* loadSurely(this.#fence)) !== this.identity.word)
-      throw fenced('another client took over this principal');
+    words.checkPrincipal(yield* loadSurely(words.fence));
     return moved;
   }
 
+  /** Re-tags some of the words that a reading of the table showed as `from`'s. Whether it must be read again. */
+  *#retag(table: Uint32Array, start: number, from: Identity): Protocol<{ moved: number; more: boolean }> {
+    const { high } = this.#words;
+    const fromHigh = ownerHalf(from.principal, from.incarnation);
+    const groups: number[] = [];
+    const steps: WordStep[] = [];
+    let moved = 0;
+    for (let at = 0; at < table.length / 2 && steps.length < batchWords; at++) {
+      const group = start + at;
+      const low = table[2 * at]!;
+      const own = group < this.#table.groups;
+      if (table[2 * at + 1] === high && own && this.#unknown(group)) moved += yield* this.#adopt(group);
+      if (table[2 * at + 1] !== fromHigh) continue;
+      if (own && !this.#unknown(group)) {
+        // What we know of it is not settled yet: it must end before the word becomes ours in another way.
+        yield pause(0);
+        return { moved, more: true };
+      }
+      groups.push(group);
+      steps.push(compareExchange(this.#words.offset(group), joinWord(fromHigh, low), joinWord(high, low)));
+    }
+    if (steps.length === 0) return { moved, more: false };
+    try {
+      const answer = (yield batch(steps)) as BatchAnswer;
+      for (const [at, group] of groups.entries()) {
+        if (answer[at] !== steps[at]!.expected) continue;
+        moved++;
+        if (group < this.#table.groups && this.#unknown(group)) {
+          this.#table.rank(this.#table.own(group, lowHalf(steps[at]!.desired)));
+        }
+      }
+    } catch (error) {
+      if (!interrupted(error)) throw error;
+      this.#words.checkPrincipal((yield* reloadWords([this.#words.fence.offset]))[0]);
+    }
+    return { moved, more: true };
+  }
+
   *giveRoom(to: { principal: number; incarnation: number }, pages: number): Protocol<boolean> {
+    if (to.principal === this.identity.principal) return false;
+    if (this.#words.trouble) yield* this.#words.repair();
+    yield drain;
     const owned = this.#table.pickGift(pages);
     if (owned === undefined) return false;
-    const { group, low } = owned;
-    const toHigh = ownerHalf(to.principal, to.incarnation);
-    owned.busy = true;
-    try {
-      const expected = joinWord(this.#high, low);
-      const found = yield* exchangeSurely(groupWordOffset(this.#geometry, group), expected, joinWord(toHigh, low));
-      if (found !== expected) throw yield* this.#lost(group);
-      this.#table.disown(owned, toHigh, low);
-      return true;
-    } finally {
-      owned.busy = false;
-    }
+    yield* this.#words.give(owned, ownerHalf(to.principal, to.incarnation));
+    return true;
   }
 
   *surrender(): Protocol<void> {
-    if (this.#doubtful) yield* this.#repair();
-    for (const group of [...this.#table.owned.keys()]) {
-      const owned = yield* this.#await(group);
-      let kept = owned.low;
-      for (let index = 0; index < this.#groupPages; index++) {
-        const named = bitsOf(owned.low, index) === pageBits.withheld && (owned.constructing & (1 << index)) === 0;
-        if (!named) kept = withBits(kept, index, 0);
-      }
+    const words = this.#words;
+    yield drain;
+    if (words.trouble) yield* words.repair();
+    const groups = [...this.#table.owned.keys()].sort((one, other) => one - other);
+    const all = yield* words.awaitAll(groups);
+    // Long runs cease with their head, as in `free`; the words follow from the far end.
+    const heads: WordChange[] = [];
+    const drops: WordChange[] = [];
+    const whole = runBits(0, this.#groupPages, false);
+    for (const owned of all) {
+      if (owned.low === whole) heads.push({ owned, mask: runMask(0, 1), bits: runMask(0, 1) });
+      const named = pagesWith(owned.low, pageBits.withheld, this.#groupPages) & ~owned.constructing;
       owned.constructing = 0;
-      if (kept === 0) yield* this.#put(owned);
-      else yield* this.#change(owned, kept);
+      drops.push({ owned, mask: setMask(~named & 0xffff), bits: 0 });
     }
+    yield* words.changeAll(heads);
+    yield* words.changeAll(drops.reverse());
   }
 
   *inspect(): Protocol<Usage> {
@@ -614,14 +580,9 @@ class AtomicAllocator implements Allocator {
   }
 
   *validate(): Protocol<Violation[]> {
-    const table = this.#table;
-    const words = yield* this.#readTable(0, table.groups);
-    return checkTable(words, this.#groupPages, this.#high, table.owned, (group) => {
-      const owned = table.owned.get(group);
-      return (
-        !table.claiming.has(group) && !this.#doubt.has(group) && owned?.busy !== true && owned?.doubt === undefined
-      );
-    });
+    const { owned, groups } = this.#table;
+    const words = yield* this.#readTable(0, groups);
+    return checkTable(words, this.#groupPages, this.#words.high, owned, (group) => this.#words.settled(group));
   }
 
   explain(extent: Extent): string {
@@ -632,178 +593,71 @@ class AtomicAllocator implements Allocator {
     return `${extent.pages} page(s) from page ${extent.page} in ${where}: ${reasons[extent.reason]}`;
   }
 
-  // ---- own words
-
-  /** A run of pages, group by group. */
-  *#parts(page: number, pages: number): Generator<{ group: number; index: number; count: number }, void, undefined> {
-    const groupPages = this.#groupPages;
-    for (let at = page; at < page + pages; ) {
-      const group = Math.floor(at / groupPages);
-      const end = Math.min(page + pages, (group + 1) * groupPages);
-      yield { group, index: at - group * groupPages, count: end - at };
-      at = end;
+  /** An extent can be given back, or turned into something else, once. */
+  #spend(extent: Extent): AtomicExtent {
+    if (!(extent instanceof AtomicExtent) || extent.owner !== this) {
+      throw new ExomemError('PermissionDenied', 'that allocation was given out by another client: it is not ours');
     }
+    if (!extent.live) throw new ExomemError('StaleHandle', `the allocation at page ${extent.page} was freed before`);
+    extent.live = false;
+    return extent;
   }
 
-  /** Waits until no other operation of ours is at that group. */
-  *#await(group: number): Protocol<OwnedGroup> {
-    for (;;) {
-      const owned = this.#table.owned.get(group);
-      if (owned === undefined) throw fenced(`group ${group} is no longer ours`);
-      if (!owned.busy) {
-        if (owned.doubt === undefined) return owned;
-        yield* this.#repair();
-      }
-      yield pause(0);
-    }
-  }
-
-  /** Takes the pages of `bits` (11 for each) out of an own word; a group without pages is given up, but for a spare one. */
-  *#drop(owned: OwnedGroup, bits: number): Protocol<void> {
-    const left = (owned.low & ~bits) >>> 0;
-    if (left !== 0) {
-      yield* this.#change(owned, left);
-    } else if (this.#table.keepsEmpty(owned)) {
+  /** Takes pages out of an own word; a group without a page in use is given up, but for a spare one. */
+  *#drop(owned: OwnedGroup, mask: number): Protocol<void> {
+    if ((owned.low & ~mask) !== 0) {
+      yield* this.#words.change(owned, mask, 0);
+    } else if (this.#table.spare === undefined || this.#table.spare === owned) {
       this.#table.spare = owned;
-      yield* this.#change(owned, 0);
+      yield* this.#words.change(owned, mask, 0);
     } else {
-      yield* this.#put(owned);
+      yield* this.#words.changeAll([{ owned, mask, bits: 0 }]);
     }
-  }
-
-  /** An own word gets another low half and stays ours. */
-  *#change(owned: OwnedGroup, low: number): Protocol<void> {
-    const expected = joinWord(this.#high, owned.low);
-    const desired = joinWord(this.#high, low);
-    if (low === owned.low) return;
-    const offset = groupWordOffset(this.#geometry, owned.group);
-    owned.busy = true;
-    try {
-      let found: bigint;
-      try {
-        found = (yield compareExchange(offset, expected, desired)) as bigint;
-      } catch (error) {
-        if (!interrupted(error)) throw error;
-        try {
-          const word = (yield* reloadWords([offset]))[0]!;
-          found =
-            word === desired ? expected : word === expected ? yield* exchangeSurely(offset, expected, desired) : word;
-        } catch (lost) {
-          this.#doubtOwn(owned, low);
-          throw lost;
-        }
-      }
-      if (found !== expected) throw yield* this.#lost(owned.group);
-      owned.low = low;
-    } finally {
-      owned.busy = false;
-      this.#table.rank(owned);
-    }
-  }
-
-  /** An own group goes back to everybody. */
-  *#put(owned: OwnedGroup): Protocol<void> {
-    const { group } = owned;
-    const expected = joinWord(this.#high, owned.low);
-    const clean = this.#table.cleanLow(owned);
-    owned.busy = true;
-    try {
-      let found: bigint;
-      try {
-        found = yield* exchangeSurely(groupWordOffset(this.#geometry, group), expected, joinWord(0, clean));
-      } catch (lost) {
-        this.#doubtOwn(owned, 0);
-        throw lost;
-      }
-      // After a lost reply the word may be anybody's already: a release that is not ours any more has happened.
-      if (found === expected) this.#table.disown(owned, 0, clean);
-      else if (highHalf(found) === this.#high) throw yield* this.#lost(group);
-      else this.#table.disown(owned, highHalf(found), lowHalf(found));
-    } finally {
-      owned.busy = false;
-      this.#table.rank(owned);
-    }
-  }
-
-  /** An own word shows something that we did not write: the only honest reason is that we were declared dead. */
-  *#lost(group: number): Protocol<ExomemError> {
-    if ((yield* loadSurely(this.#fence)) !== this.identity.word)
-      return fenced('another client took over this principal');
-    const word = yield* loadSurely(load(groupWordOffset(this.#geometry, group)));
-    return new ExomemError(
-      'Damaged',
-      `the word of group ${group} is 0x${word.toString(16)}, changed by somebody who does not own it`,
-    );
-  }
-
-  /** Brings groups that were left in doubt to the state that they must have. */
-  *#repair(): Protocol<void> {
-    const table = this.#table;
-    for (const group of [...this.#doubt]) {
-      if (table.claiming.has(group)) continue;
-      table.claiming.add(group);
-      try {
-        const word = (yield* reloadWords([groupWordOffset(this.#geometry, group)]))[0]!;
-        this.#doubt.delete(group);
-        table.claiming.delete(group);
-        if (highHalf(word) === this.#high) yield* this.#put(table.own(group, lowHalf(word)));
-        else table.observe(group, highHalf(word), lowHalf(word));
-      } finally {
-        table.claiming.delete(group);
-      }
-    }
-    for (const owned of [...table.owned.values()]) {
-      if (owned.doubt === undefined || owned.busy) continue;
-      const low = owned.doubt;
-      owned.busy = true;
-      try {
-        const word = (yield* reloadWords([groupWordOffset(this.#geometry, owned.group)]))[0]!;
-        owned.doubt = undefined;
-        if (highHalf(word) !== this.#high) {
-          table.disown(owned, highHalf(word), lowHalf(word));
-          continue;
-        }
-        owned.low = lowHalf(word);
-      } finally {
-        owned.busy = false;
-      }
-      if (low === 0) yield* this.#put(owned);
-      else yield* this.#change(owned, low);
-    }
-    this.#doubtful = this.#doubt.size > 0 || [...table.owned.values()].some((owned) => owned.doubt !== undefined);
   }
 
   // ---- the table
 
   *#readTable(start: number, count: number): Protocol<Uint32Array> {
     const words = new Uint32Array(2 * count);
-    const offset = groupWordOffset(this.#geometry, start);
+    const step = read(groupWordOffset(this.#geometry, start), new Uint8Array(words.buffer));
     yield* retried(function* () {
-      yield read(offset, new Uint8Array(words.buffer));
+      yield step;
     });
     return words;
   }
 
-  *#scan(): Protocol<void> {
+  /** Reads all words, and takes into account what they say. Answers a digest of it. */
+  *#scan(): Protocol<number> {
     const table = this.#table;
-    table.beginScan();
+    let one = 0;
+    let two = 0;
     for (let start = 0; start < table.groups; start += tableChunk) {
       const words = yield* this.#readTable(start, Math.min(tableChunk, table.groups - start));
       for (let at = 0; at < words.length / 2; at++) {
-        const group = start + at;
-        const high = words[2 * at + 1]!;
-        if (high === this.#high && this.#unknown(group)) {
-          // Ours, and we did not know: read again, since a release of our own may have overtaken this read.
-          const word = yield* loadSurely(load(groupWordOffset(this.#geometry, group)));
-          if (highHalf(word) === this.#high && this.#unknown(group)) {
-            table.rank(table.own(group, lowHalf(word)));
-            continue;
-          }
-        }
-        table.observe(group, high, words[2 * at]!);
+        const [low, high] = [words[2 * at]!, words[2 * at + 1]!];
+        one = stir(stir(one, low, 0x9e37_79b1), high, 0x9e37_79b1);
+        two = stir(stir(two, low, 0x85eb_ca6b), high, 0x85eb_ca6b);
+        if (high === this.#words.high && this.#unknown(start + at)) yield* this.#adopt(start + at);
+        else table.observe(start + at, high, low);
       }
     }
-    table.endScan();
+    return (two & 0x1f_ffff) * 2 ** 32 + (one >>> 0);
+  }
+
+  /** A reading of the table shows as ours what we do not know. How many groups came to us: 1, or 0. */
+  *#adopt(group: number): Protocol<number> {
+    // A release of our own may have overtaken that reading: look again.
+    const word = yield* loadSurely(load(this.#words.offset(group)));
+    if (highHalf(word) === this.#words.high && this.#unknown(group)) {
+      this.#table.rank(this.#table.own(group, lowHalf(word)));
+      return 1;
+    }
+    this.#table.observe(group, highHalf(word), lowHalf(word));
+    return 0;
+  }
+
+  #unknown(group: number): boolean {
+    return !this.#table.owned.has(group) && !this.#table.claiming.has(group);
   }
 
   #refusal(pages: number): ExomemError {
@@ -811,46 +665,53 @@ class AtomicAllocator implements Allocator {
     if (free >= pages) {
       return new ExomemError(
         'Fragmented',
-        `${free} pages are free, the longest run that can be had has ${longest}: ${pages} do not fit`,
+        `${free} pages are free, but no run of ${pages} as it was asked for; the longest has ${longest}`,
       );
     }
     return new ExomemError('RegionFull', `${pages} page(s) were asked for, and this client could have ${free}`);
   }
 
-  // ---- alignment
+  // ---- places
+
+  /** A run of pages, group by group. */
+  #parts(page: number, pages: number): Part[] {
+    const groupPages = this.#groupPages;
+    const parts: Part[] = [];
+    for (let at = page; at < page + pages; ) {
+      const group = Math.floor(at / groupPages);
+      const index = at - group * groupPages;
+      const count = Math.min(page + pages - at, groupPages - index);
+      parts.push({ group, set: ((1 << count) - 1) << index, mask: runMask(index, count) });
+      at += count;
+    }
+    return parts;
+  }
 
   /** The first page of the group that is aligned; beyond the group if there is none. */
   #firstIndex(group: number, alignment: number): number {
-    if (alignment <= this.#geometry.pageSize) return 0;
-    const start = pageOffset(this.#geometry, group * this.#groupPages);
-    const over = start % alignment;
-    return over === 0 ? 0 : Math.ceil((alignment - over) / this.#geometry.pageSize);
-  }
-
-  #unknown(group: number): boolean {
-    return !this.#table.owned.has(group) && !this.#table.claiming.has(group) && !this.#doubt.has(group);
+    const over = pageOffset(this.#geometry, group * this.#groupPages) % alignment;
+    return over === 0 ? 0 : (alignment - over) / this.#geometry.pageSize;
   }
 }
 
-function loadSurely(step: WordStep): Protocol<bigint> {
-  return retried(function* () {
-    return (yield step) as bigint;
-  });
+/** Pages are in use from now on. */
+function take(owned: OwnedGroup, set: number, named: boolean): void {
+  owned.clean &= ~set;
+  owned.mine |= set;
+  if (named) owned.constructing |= set;
 }
 
-/** `low` with `pages` pages from `index` on in use: named, or a run whose head is withheld until it is zeroed. */
-function markUse(low: number, index: number, pages: number, named: boolean, zero: boolean): number {
-  if (named) return mark(low, index, pages, pageBits.withheld);
-  let marked = withBits(low, index, zero ? pageBits.withheld : pageBits.head);
-  for (let at = 1; at < pages; at++) marked = withBits(marked, index + at, pageBits.continuation);
-  return marked;
+function countPages(set: number): number {
+  return 16 - freePages(setMask(set), 16);
 }
 
-/** `low` with the bits of `pages` pages from `index` on replaced. */
-function mark(low: number, index: number, pages: number, bits: number): number {
-  let marked = low;
-  for (let at = index; at < index + pages; at++) marked = withBits(marked, at, bits);
-  return marked;
+function stir(digest: number, word: number, odd: number): number {
+  const mixed = Math.imul(digest ^ word, odd);
+  return mixed ^ (mixed >>> 15);
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 1 && 2 ** Math.round(Math.log2(value)) === value;
 }
 
 /** The policy `atomic`. */

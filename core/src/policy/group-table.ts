@@ -1,4 +1,5 @@
-import { bitsOf, pageBits } from '../region/words.js';
+import { pageBits } from '../region/words.js';
+import { freePages, hasRoom, runMask } from './run-bits.js';
 
 /** A group whose word carries our principal: nobody else changes it, so this is what it says. */
 export class OwnedGroup {
@@ -13,16 +14,28 @@ export class OwnedGroup {
   dismissedAt = 0;
   /** It came from another principal: which of its withheld pages are named, the log must tell. */
   unjudged = false;
-  /** An operation on its word is not resolved yet. */
+  /** An operation on its word is under way. */
   busy = false;
-  /** If a step's fate is unknown: the low half that the word must end with. */
-  doubt: number | undefined;
+  /** The fate of a step on its word is unknown, or a change of it is owed: `repair` is due before anything else. */
+  doubt = false;
+  /** What is owed: these bits of the low half are to become `owedBits`. */
+  owedMask = 0;
+  owedBits = 0;
+  /** The step whose fate is unknown gave the group up or away. */
+  leaving = false;
   /** Free pages, as the index of the set it is ranked in; -1 if in none. */
   rank = -1;
   constructor(
     readonly group: number,
     public low: number,
   ) {}
+
+  /** These bits of the low half are to become `bits`, as soon as that can be done. */
+  owe(mask: number, bits: number): void {
+    this.owedMask = (this.owedMask | mask) >>> 0;
+    this.owedBits = ((this.owedBits & ~mask) | bits) >>> 0;
+    this.doubt = true;
+  }
 }
 
 /**
@@ -35,8 +48,12 @@ export class GroupTable {
   readonly owned = new Map<number, OwnedGroup>();
   /** Own groups with dismissed pages. */
   readonly waiting = new Set<OwnedGroup>();
-  /** Groups that an operation of ours is about to claim. */
+  /** Groups that an operation of ours is about to claim, or has perhaps claimed. */
   readonly claiming = new Set<number>();
+  /** The own group that is kept although it is empty, so that a lone allocation need not claim one each time. */
+  spare: OwnedGroup | undefined;
+  /** The page index that the last successful `pickOwn` found. */
+  picked = 0;
   /** Groups that nobody owned when we looked last: 1, else 0. */
   readonly #free: Uint8Array;
   /** The low halves of those. */
@@ -44,13 +61,8 @@ export class GroupTable {
   readonly #ranks: Set<OwnedGroup>[];
   /** The own group that served last; it is in no rank. */
   #current: OwnedGroup | undefined;
-  /** The own group that is kept although it is empty, so that a lone allocation need not claim one each time. */
-  spare: OwnedGroup | undefined;
   /** No free group lies below. */
   #lowest = 0;
-  #digest = 0;
-  #previous = -1;
-  #scanned = false;
 
   constructor(groups: number, groupPages: number) {
     this.groups = groups;
@@ -79,20 +91,14 @@ export class GroupTable {
     }
     return undefined;
   }
-  /** The page index that the last successful `pickOwn` found. */
-  picked = 0;
 
   #fits(owned: OwnedGroup, pages: number, step: number, first: ((group: number) => number) | undefined): boolean {
-    if (owned.busy || owned.doubt !== undefined) return false;
-    const low = owned.low;
-    const start = first === undefined ? 0 : first(owned.group);
-    for (let index = start; index + pages <= this.groupPages; index += step) {
-      let at = 0;
-      while (at < pages && bitsOf(low, index + at) === 0) at++;
-      if (at === pages) {
-        this.picked = index;
-        return true;
-      }
+    if (owned.busy || owned.doubt) return false;
+    const last = this.groupPages - pages;
+    for (let index = first === undefined ? 0 : first(owned.group); index <= last; index += step) {
+      if (!hasRoom(owned.low, index, pages)) continue;
+      this.picked = index;
+      return true;
     }
     return false;
   }
@@ -102,7 +108,7 @@ export class GroupTable {
     if (owned === this.#current) return;
     if (owned.rank >= 0) this.#ranks[owned.rank]!.delete(owned);
     owned.rank = -1;
-    if (owned.busy || owned.doubt !== undefined || this.owned.get(owned.group) !== owned) return;
+    if (owned.busy || owned.doubt || this.owned.get(owned.group) !== owned) return;
     const room = freePages(owned.low, this.groupPages);
     if (room === 0) return;
     owned.rank = room;
@@ -139,15 +145,27 @@ export class GroupTable {
   /** An own group with room and no page that only we know the use of; undefined if there is none. */
   pickGift(pages: number): OwnedGroup | undefined {
     for (const owned of this.owned.values()) {
-      if (owned.busy || owned.doubt !== undefined || owned.constructing !== 0 || owned.low === 0) continue;
-      let only = true;
-      for (let index = 0; only && index < this.groupPages; index++) {
-        const bits = bitsOf(owned.low, index);
-        only = bits === 0 || bits === pageBits.withheld;
+      if (
+        owned.constructing === 0 &&
+        looksGiven(owned.low, this.groupPages) &&
+        this.#fits(owned, pages, 1, undefined)
+      ) {
+        return owned;
       }
-      if (only && this.#fits(owned, pages, 1, undefined)) return owned;
     }
     return undefined;
+  }
+
+  /** Whether an operation of ours is at a word, so that what could be had will be known only when it has ended. */
+  get unsettled(): boolean {
+    if (this.claiming.size > 0) return true;
+    for (const owned of this.owned.values()) if (owned.busy || owned.doubt) return true;
+    return false;
+  }
+
+  /** Own groups without a page in use. */
+  empties(): OwnedGroup[] {
+    return [...this.owned.values()].filter((owned) => owned.low === 0);
   }
 
   /** The low half that a group had when nobody owned it. */
@@ -155,9 +173,8 @@ export class GroupTable {
     return this.#lows[group]!;
   }
 
-  /** Takes note of a word that was read. Own groups know better. */
+  /** Takes note of a word that was seen. Own groups, and those that are being claimed, know better. */
   observe(group: number, high: number, low: number): void {
-    this.#digest = (Math.imul(this.#digest ^ high, 0x9e3779b1) + Math.imul(low, 0x85ebca6b) + group) | 0;
     if (this.owned.has(group) || this.claiming.has(group)) return;
     if (high >>> 16 === 0) {
       this.#free[group] = 1;
@@ -178,19 +195,19 @@ export class GroupTable {
   own(group: number, low: number, before?: number): OwnedGroup {
     const owned = new OwnedGroup(group, low);
     this.#free[group] = 0;
-    if (before !== undefined) {
+    if (before === undefined) {
+      owned.unjudged = true;
+    } else {
       for (let index = 0; index < this.groupPages; index++) {
-        if (bitsOf(before, index) === pageBits.clean) owned.clean |= 1 << index;
+        if ((before & runMask(index, 1)) !== 0) owned.clean |= 1 << index;
       }
       owned.mine = owned.clean;
-    } else {
-      owned.unjudged = true;
     }
     this.owned.set(group, owned);
     return owned;
   }
 
-  /** The word is nobody's (or somebody else's): `word` is what it says now. */
+  /** The word is nobody's, or somebody else's: `high` and `low` are what it says now. */
   disown(owned: OwnedGroup, high: number, low: number): void {
     this.owned.delete(owned.group);
     this.waiting.delete(owned);
@@ -199,24 +216,6 @@ export class GroupTable {
     if (owned.rank >= 0) this.#ranks[owned.rank]!.delete(owned);
     owned.rank = -1;
     this.observe(owned.group, high, low);
-  }
-
-  /** Whether a group may stay ours without a page in use. */
-  keepsEmpty(owned: OwnedGroup): boolean {
-    return this.spare === undefined || this.spare === owned;
-  }
-
-  beginScan(): void {
-    this.#previous = this.#scanned ? this.#digest : -1;
-    this.#digest = 0;
-    this.#scanned = false;
-  }
-  endScan(): void {
-    this.#scanned = true;
-  }
-  /** Two scans in a row, with nothing observed between them, saw the same. */
-  get unchanged(): boolean {
-    return this.#scanned && this.#previous === this.#digest;
   }
 
   /** What could be had: pages in groups that nobody owns and in own ones, and the longest run among them. */
@@ -230,10 +229,10 @@ export class GroupTable {
       if (run > longest) longest = run;
     }
     for (const owned of this.owned.values()) {
+      free += freePages(owned.low, this.groupPages);
       let length = 0;
       for (let index = 0; index < this.groupPages; index++) {
-        length = bitsOf(owned.low, index) === 0 ? length + 1 : 0;
-        if (bitsOf(owned.low, index) === 0) free++;
+        length = hasRoom(owned.low, index, 1) ? length + 1 : 0;
         if (length > longest) longest = length;
       }
     }
@@ -250,8 +249,13 @@ export class GroupTable {
   }
 }
 
-export function freePages(low: number, groupPages: number): number {
-  let free = 0;
-  for (let index = 0; index < groupPages; index++) if (bitsOf(low, index) === 0) free++;
-  return free;
+/**
+ * Whether an own word with that low half may have been given to us by another principal: it has withheld pages, room,
+ * and nothing else. No other own word comes from somebody else, so it alone is not taken at its face value after a
+ * lost reply.
+ */
+export function looksGiven(low: number, groupPages: number): boolean {
+  const withheld = low & (low >>> 1) & 0x5555_5555;
+  const other = (low ^ (low >>> 1)) & 0x5555_5555;
+  return withheld !== 0 && other === 0 && freePages(low, groupPages) > 0;
 }

@@ -31,6 +31,11 @@ export interface AllocationRequest {
   readonly initialise: 'zero' | 'none' | 'caller';
   /** The pages are to become part of a named file: they are withheld (11) from the start, and the log decides. */
   readonly named?: boolean;
+  /**
+   * Milliseconds for which a request that finds nothing looks again at a table that others keep changing; then
+   * `DeadlineExceeded`. Default 10,000. A table that holds still is believed at once.
+   */
+  readonly timeout?: number;
 }
 
 /** How full a region is. Counts of pages. */

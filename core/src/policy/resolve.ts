@@ -1,7 +1,11 @@
 import { ExomemError, isExomemError } from '../errors.js';
 import type { Protocol } from '../protocol/protocol.js';
-import { pause, renew } from '../protocol/protocol.js';
+import { batch, pause, renew } from '../protocol/protocol.js';
+import type { WordStep } from '../transport/step.js';
 import { load } from '../transport/step.js';
+
+/** Words that one batch reads. */
+const batchWords = 1024;
 
 /** Whether an error leaves open what became of the step, or says that there is no connection to ask over. */
 export function interrupted(error: unknown): boolean {
@@ -13,7 +17,8 @@ export function interrupted(error: unknown): boolean {
 }
 
 /**
- * Opens a new epoch of the lane, after which nothing of the old one can land, and reads some words. Tries for a while.
+ * Opens a new epoch of the lane, after which nothing of the old one can land, and reads some words, in that order.
+ * Tries for a while.
  * @throws the last error if there is no way back to the region.
  */
 export function* reloadWords(offsets: readonly number[]): Protocol<bigint[]> {
@@ -21,7 +26,9 @@ export function* reloadWords(offsets: readonly number[]): Protocol<bigint[]> {
     try {
       yield renew;
       const words: bigint[] = [];
-      for (const offset of offsets) words.push((yield load(offset)) as bigint);
+      for (let at = 0; at < offsets.length; at += batchWords) {
+        words.push(...((yield batch(offsets.slice(at, at + batchWords).map(load))) as bigint[]));
+      }
       return words;
     } catch (error) {
       if (!interrupted(error) || attempt >= 7) throw error;
@@ -45,6 +52,13 @@ export function* retried<T>(make: () => Protocol<T>): Protocol<T> {
       }
     }
   }
+}
+
+/** A word, read again over a new epoch when the connection broke. */
+export function loadSurely(step: WordStep): Protocol<bigint> {
+  return retried(function* () {
+    return (yield step) as bigint;
+  });
 }
 
 /**

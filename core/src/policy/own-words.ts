@@ -1,0 +1,394 @@
+import { ExomemError } from '../errors.js';
+import type { Protocol } from '../protocol/protocol.js';
+import { batch, pause } from '../protocol/protocol.js';
+import type { Geometry } from '../region/geometry.js';
+import { groupWordOffset, principalWordOffset, userGroups } from '../region/geometry.js';
+import { highHalf, joinWord, lowHalf, ownerHalf } from '../region/words.js';
+import type { BatchAnswer, notRun, StepAnswer, WordStep } from '../transport/step.js';
+import { compareExchange, load } from '../transport/step.js';
+import { GroupTable, looksGiven, type OwnedGroup } from './group-table.js';
+import type { PolicyContext } from './policy.js';
+import { fenced, interrupted, loadSurely, reloadWords } from './resolve.js';
+
+/** Words that one batch changes. */
+const batchWords = 1024;
+/** How often a repair that was interrupted begins again. */
+const repairAttempts = 8;
+
+/** What becomes of an own word: the bits of `mask` become `bits`. A group without a page in use is given up. */
+export interface WordChange {
+  readonly owned: OwnedGroup;
+  readonly mask: number;
+  readonly bits: number;
+}
+
+/** Groups that a long run takes, from `first` on: the low halves they must have, and those they get. */
+export interface Run {
+  readonly first: number;
+  readonly before: Uint32Array;
+  readonly lows: Uint32Array;
+  /** The low half of the first group that commits the run, if it can be committed as soon as all is claimed. */
+  readonly commit: number | undefined;
+}
+
+/**
+ * Group words as the one agent that acts for a principal changes them: by compareExchange, one unsettled step a word
+ * (R7). When the fate of a step is unknown its words are *in doubt*: nothing else touches them until `repair` has read
+ * them over a new epoch and brought them to what they have to be. An operation that can go on repairs at once; one that
+ * was aborted, or has no way back to the region, leaves that to the next.
+ */
+export class OwnWords {
+  readonly table: GroupTable;
+  /** The high half of every own word. */
+  readonly high: number;
+  /** Reads the own principal word: the end of each batch that claims, so that no fenced client hands anything out (R4). */
+  readonly fence: WordStep;
+  /** Something is in doubt, or we were fenced: `repair` is due. */
+  trouble = false;
+  readonly #geometry: Geometry;
+  readonly #principal: bigint;
+  /** Groups that we may have claimed and must not keep. They stay among `table.claiming`. */
+  readonly #doubtful = new Set<number>();
+  #repairing = false;
+  #fenced = false;
+
+  constructor({ geometry, identity }: PolicyContext) {
+    this.#geometry = geometry;
+    this.#principal = identity.word;
+    this.table = new GroupTable(userGroups(geometry), geometry.groupPages);
+    this.high = ownerHalf(identity.principal, identity.incarnation);
+    this.fence = load(principalWordOffset(geometry, identity.principal));
+  }
+
+  /** Whether no group is ours, nor may be. */
+  get none(): boolean {
+    return this.table.owned.size === 0 && this.#doubtful.size === 0;
+  }
+
+  /** Whether what we know of a group's word is certain. */
+  settled(group: number): boolean {
+    const owned = this.table.owned.get(group);
+    return !this.table.claiming.has(group) && owned?.busy !== true && owned?.doubt !== true;
+  }
+
+  offset(group: number): number {
+    return groupWordOffset(this.#geometry, group);
+  }
+
+  /** @throws `Fenced` unless the principal word is what it was when we began. */
+  checkPrincipal(word: StepAnswer | typeof notRun): void {
+    if (word === this.#principal) return;
+    this.#fenced = true;
+    this.trouble = true;
+    throw fenced('another client took over this principal');
+  }
+
+  /** An own word shows something that we did not write: the only honest reason is that we were declared dead. */
+  *lost(group: number): Protocol<never> {
+    this.checkPrincipal(yield* loadSurely(this.fence));
+    const word = yield* loadSurely(load(this.offset(group)));
+    throw new ExomemError(
+      'Damaged',
+      `the word of group ${group} is 0x${word.toString(16)}: one who does not own it changed it`,
+    );
+  }
+
+  /** The owned group, as soon as no other operation of ours is at its word. @throws `StaleHandle` if it is not ours. */
+  *await(group: number): Protocol<OwnedGroup> {
+    for (;;) {
+      const owned = this.table.owned.get(group);
+      if (owned === undefined) throw new ExomemError('StaleHandle', `group ${group} is no longer ours`);
+      if (owned.doubt) yield* this.repair();
+      else if (!owned.busy) return owned;
+      yield pause(0);
+    }
+  }
+
+  /** All of them at one moment: whoever waits holds nothing. */
+  *awaitAll(groups: readonly number[]): Protocol<OwnedGroup[]> {
+    for (;;) {
+      const all: OwnedGroup[] = [];
+      for (const group of groups) all.push(yield* this.await(group));
+      if (all.every((owned) => !owned.busy && !owned.doubt && this.table.owned.get(owned.group) === owned)) return all;
+    }
+  }
+
+  // ---- claims
+
+  /**
+   * Claims a group that nobody seems to own: `before` is the low half that it must have, `low` what it gets. Undefined:
+   * it is not ours, or of no use.
+   */
+  *claimFree(group: number, before: number, low: number): Protocol<OwnedGroup | undefined> {
+    const { table } = this;
+    const expected = joinWord(0, before);
+    const claim = compareExchange(this.offset(group), expected, joinWord(this.high, low));
+    let found: bigint | undefined;
+    table.claim(group);
+    try {
+      const answer = (yield batch([claim, this.fence])) as BatchAnswer;
+      this.checkPrincipal(answer[1]);
+      found = answer[0] as bigint;
+    } catch (error) {
+      if (!interrupted(error)) throw error;
+    } finally {
+      if (found === undefined) this.#doubt(group);
+      else table.claiming.delete(group);
+    }
+    if (found === undefined) yield* this.repair();
+    else if (found === expected) return table.own(group, low, before);
+    else table.observe(group, highHalf(found), lowHalf(found));
+    return undefined;
+  }
+
+  /**
+   * Claims a run of groups that nobody seems to own, in ascending order, up to the first that is taken.
+   * @returns the groups that are ours now: all of the run, its beginning, or none.
+   */
+  *claimRun(run: Run): Protocol<OwnedGroup[]> {
+    const { table } = this;
+    const { first, before, lows, commit } = run;
+    const { length } = lows;
+    let claimed = 0;
+    let taken: bigint | undefined;
+    let known = false;
+    for (let at = 0; at < length; at++) table.claim(first + at);
+    try {
+      while (claimed < length && taken === undefined) {
+        const start = claimed;
+        const end = Math.min(length, start + batchWords);
+        const steps: WordStep[] = [];
+        for (let at = start; at < end; at++) {
+          steps.push(
+            compareExchange(this.offset(first + at), joinWord(0, before[at]!), joinWord(this.high, lows[at]!)),
+          );
+        }
+        if (end === length && commit !== undefined) {
+          steps.push(compareExchange(this.offset(first), joinWord(this.high, lows[0]!), joinWord(this.high, commit)));
+        }
+        const answer = (yield batch([...steps, this.fence], true)) as BatchAnswer;
+        while (claimed < end && answer[claimed - start] === steps[claimed - start]!.expected) claimed++;
+        if (claimed < end) taken = answer[claimed - start] as bigint;
+        else this.checkPrincipal(answer.at(-1));
+      }
+      known = true;
+    } catch (error) {
+      if (!interrupted(error)) throw error;
+    } finally {
+      for (let at = 0; at < length; at++) {
+        if (known) table.claiming.delete(first + at);
+        else this.#doubt(first + at);
+      }
+    }
+    if (!known) {
+      yield* this.repair();
+      return [];
+    }
+    const owned: OwnedGroup[] = [];
+    for (let at = 0; at < length; at++) {
+      const group = first + at;
+      if (at < claimed) owned.push(table.own(group, lows[at]!, before[at]!));
+      else if (at > claimed) table.observe(group, 0, before[at]!);
+      else table.observe(group, highHalf(taken!), lowHalf(taken!));
+    }
+    if (claimed === length && commit !== undefined) owned[0]!.low = commit;
+    return owned;
+  }
+
+  /**
+   * Changes an own word, and reads the own principal word behind it: what gives pages out. Its caller has marked the
+   * group as busy, and owes what the word must end as if this throws.
+   */
+  *claimOwn(owned: OwnedGroup, low: number): Protocol<void> {
+    const expected = joinWord(this.high, owned.low);
+    const claim = compareExchange(this.offset(owned.group), expected, joinWord(this.high, low));
+    const answer = (yield batch([claim, this.fence])) as BatchAnswer;
+    this.checkPrincipal(answer[1]);
+    if (answer[0] !== expected) yield* this.lost(owned.group);
+    owned.low = low;
+  }
+
+  // ---- changes of own words
+
+  /** An own word gets another low half and stays ours. If this throws, that is owed. */
+  *change(owned: OwnedGroup, mask: number, bits: number): Protocol<void> {
+    const low = ((owned.low & ~mask) | bits) >>> 0;
+    if (low === owned.low) return;
+    let known = false;
+    owned.busy = true;
+    try {
+      const expected = joinWord(this.high, owned.low);
+      const found = yield compareExchange(this.offset(owned.group), expected, joinWord(this.high, low));
+      if (found !== expected) yield* this.lost(owned.group);
+      owned.low = low;
+      known = true;
+    } catch (error) {
+      if (!interrupted(error)) throw error;
+    } finally {
+      owned.busy = false;
+      if (!known) this.owe(owned, mask, bits);
+      this.table.rank(owned);
+    }
+    if (!known) yield* this.repair();
+  }
+
+  /** Changes own words in that order, none before those ahead of it. If this throws, the rest is owed. */
+  *changeAll(changes: readonly WordChange[]): Protocol<void> {
+    try {
+      yield* this.#changeAll(changes);
+    } catch (error) {
+      if (!interrupted(error)) throw error;
+      yield* this.repair();
+    }
+  }
+
+  *#changeAll(changes: readonly WordChange[]): Protocol<void> {
+    const { table } = this;
+    let done = 0;
+    for (const { owned } of changes) owned.busy = true;
+    try {
+      // What looks given is emptied before it is given up: if the answer to that is lost, and the word shows again what
+      // it did, it was given to us since; while we own a word nobody gives it to us.
+      const given = changes.filter(
+        ({ owned, mask, bits }) => ((owned.low & ~mask) | bits) === 0 && looksGiven(owned.low, table.groupPages),
+      );
+      for (let at = 0; at < given.length; at += batchWords)
+        yield* this.#exchange(given.slice(at, at + batchWords), true);
+      while (done < changes.length) {
+        const part = changes.slice(done, done + batchWords);
+        yield* this.#exchange(part, false, () => done++);
+      }
+    } finally {
+      for (const [at, { owned, mask, bits }] of changes.entries()) {
+        owned.busy = false;
+        if (at >= done) this.owe(owned, mask, bits);
+        table.rank(owned);
+      }
+    }
+  }
+
+  /** One batch of changes, up to the first that fails. `keep`: an emptied group stays ours. */
+  *#exchange(changes: readonly WordChange[], keep: boolean, onDone?: () => void): Protocol<void> {
+    const { table, high } = this;
+    const steps = changes.map(({ owned, mask, bits }) => {
+      const low = ((owned.low & ~mask) | bits) >>> 0;
+      owned.leaving = low === 0 && !keep;
+      const desired = owned.leaving ? joinWord(0, table.cleanLow(owned)) : joinWord(high, low);
+      return compareExchange(this.offset(owned.group), joinWord(high, owned.low), desired);
+    });
+    const answer = (yield batch(steps, true)) as BatchAnswer;
+    for (const [at, { owned }] of changes.entries()) {
+      const { expected, desired } = steps[at]!;
+      const { leaving } = owned;
+      owned.leaving = false;
+      if (answer[at] !== expected) yield* this.lost(owned.group);
+      if (leaving) table.disown(owned, 0, lowHalf(desired));
+      else owned.low = lowHalf(desired);
+      onDone?.();
+    }
+  }
+
+  /** Gives an own group to another principal, with all that is in it. */
+  *give(owned: OwnedGroup, toHigh: number): Protocol<void> {
+    const { group, low } = owned;
+    const expected = joinWord(this.high, low);
+    let known = false;
+    owned.busy = true;
+    owned.leaving = true;
+    try {
+      const found = yield compareExchange(this.offset(group), expected, joinWord(toHigh, low));
+      if (found !== expected) yield* this.lost(group);
+      known = true;
+    } catch (error) {
+      if (!interrupted(error)) throw error;
+    } finally {
+      owned.busy = false;
+      if (known) this.table.disown(owned, toHigh, low);
+      else this.owe(owned, 0, 0);
+    }
+    if (!known) yield* this.repair();
+  }
+
+  // ---- doubt
+
+  #doubt(group: number): void {
+    this.#doubtful.add(group);
+    this.trouble = true;
+  }
+
+  /** The word of an own group is to be read again, and the bits of `mask` are to become `bits`. */
+  owe(owned: OwnedGroup, mask: number, bits: number): void {
+    if (this.table.owned.get(owned.group) !== owned) return;
+    owned.owe(mask, bits);
+    this.trouble = true;
+  }
+
+  /** Reads every word that is in doubt over a new epoch, and brings it to what it has to be. */
+  *repair(): Protocol<void> {
+    while (this.#repairing) yield pause(0);
+    if (this.#fenced) throw fenced('another client took over this principal');
+    if (!this.trouble) return;
+    this.#repairing = true;
+    try {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          yield* this.#changeAll(yield* this.#readDoubts());
+          return;
+        } catch (error) {
+          if (!interrupted(error) || attempt === repairAttempts) throw error;
+        }
+      }
+    } finally {
+      this.#repairing = false;
+      this.trouble =
+        this.#fenced || this.#doubtful.size > 0 || [...this.table.owned.values()].some(({ doubt }) => doubt);
+    }
+  }
+
+  /** Learns what the words in doubt say. Answers what is still to be done about them. */
+  *#readDoubts(): Protocol<WordChange[]> {
+    const { table } = this;
+    const free = [...this.#doubtful];
+    const own = [...table.owned.values()].filter((owned) => owned.doubt && !owned.busy);
+    const changes: WordChange[] = [];
+    for (const owned of own) owned.busy = true;
+    try {
+      const groups = [...free, ...own.map(({ group }) => group)];
+      const words = yield* reloadWords([...groups.map((group) => this.offset(group)), this.fence.offset]);
+      this.checkPrincipal(words.at(-1));
+      for (const [at, group] of free.entries()) {
+        const [high, low] = [highHalf(words[at]!), lowHalf(words[at]!)];
+        this.#doubtful.delete(group);
+        table.claiming.delete(group);
+        if (high !== this.high) table.observe(group, high, low);
+        else if (looksGiven(low, table.groupPages)) table.rank(table.own(group, low));
+        else changes.push({ owned: table.own(group, low), mask: 0xffff_ffff, bits: 0 });
+      }
+      for (const [at, owned] of own.entries()) {
+        const word = words[free.length + at]!;
+        const [high, low] = [highHalf(word), lowHalf(word)];
+        owned.doubt = false;
+        if (high !== this.high) {
+          if (!owned.leaving) yield* this.lost(owned.group);
+          table.disown(owned, high, low);
+        } else if (owned.leaving && looksGiven(low, table.groupPages)) {
+          table.disown(owned, high, low);
+          table.rank(table.own(owned.group, low));
+        } else {
+          owned.low = low;
+          owned.leaving = false;
+          const { owedMask: mask, owedBits: bits } = owned;
+          owned.owedMask = 0;
+          owned.owedBits = 0;
+          if (mask !== 0 && ((low & mask) >>> 0 !== bits || low === 0)) changes.push({ owned, mask, bits });
+        }
+      }
+    } finally {
+      for (const owned of own) {
+        owned.busy = false;
+        table.rank(owned);
+      }
+    }
+    return changes;
+  }
+}

@@ -112,7 +112,7 @@ const cases: Case[] = [
 ];
 
 const test = suite('laws of transports convict');
-const effort = { patience: 3_000, cuts: 5, corpus: [] };
+const effort = { patience: 3_000, increments: 50_000, cuts: 5, corpus: [] };
 
 for (const { what, law: id, subject } of cases) {
   test(`${what}, by ${id}`, async () => {

@@ -2,14 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, expectEqual } from './expect.js';
 import type { Draft, Trial } from './law.js';
 import type { TransportSubject } from './subject.js';
-import type { Task } from './tasks.js';
+import type { Contender, Task } from './tasks.js';
 import { loneliness, startTasks } from './workers.js';
 
 const needsAtomics = (subject: TransportSubject): string | undefined =>
   subject.capabilities.atomics === 'none' ? 'it has no atomics' : loneliness(subject);
 
-/** Starts so many workers on tasks and waits for what they answer. */
-async function together(trial: Trial, tasks: readonly Task[]): Promise<bigint[]> {
+/** Where contenders wait for each other. */
+const meeting = 1_024;
+
+/** Has as many workers as wanted contend, and waits for what they answer. */
+async function together(trial: Trial, task: (one: Omit<Contender, 'offset'>) => Task): Promise<bigint[]> {
+  const { workers: of, increments: count } = trial.effort;
+  const tasks = Array.from({ length: of }, (_, index) => task({ index, of, count, meeting }));
   const laborers = await startTasks(trial, tasks);
   return Promise.all(laborers.map(({ ended }) => ended));
 }
@@ -22,8 +27,7 @@ export const contendingLaws: Draft[] = [
     skip: needsAtomics,
     check: async (trial) => {
       const { workers, increments, incrementsPerBatch } = trial.effort;
-      const task: Task = { kind: 'increments', offset: 128, count: increments, perBatch: incrementsPerBatch };
-      await together(trial, new Array<Task>(workers).fill(task));
+      await together(trial, (one) => ({ kind: 'increments', offset: 128, perBatch: incrementsPerBatch, ...one }));
       const session = await trial.connect();
       expectEqual(await session.load(128), BigInt(workers * increments), `${workers} x ${increments} increments`);
       expectEqual(await session.load(120), 0n, 'the word before it');
@@ -36,8 +40,7 @@ export const contendingLaws: Draft[] = [
     skip: needsAtomics,
     check: async (trial) => {
       const { workers, increments } = trial.effort;
-      const task: Task = { kind: 'adds', offset: 64, count: increments };
-      const sums = await together(trial, new Array<Task>(workers).fill(task));
+      const sums = await together(trial, (one) => ({ kind: 'adds', offset: 64, ...one }));
       const total = BigInt(workers * increments);
       const session = await trial.connect();
       expectEqual(await session.load(64), total, `${workers} x ${increments} additions`);

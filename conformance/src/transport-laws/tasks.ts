@@ -6,9 +6,9 @@ import { expect, expectEqual } from './expect.js';
 /** What a worker does over one session. Cloneable. */
 export type Task =
   /** Adds `count` to a word, by compareExchange alone, `perBatch` of them in one batch. */
-  | { readonly kind: 'increments'; readonly offset: number; readonly count: number; readonly perBatch: number }
+  | (Contender & { readonly kind: 'increments'; readonly perBatch: number })
   /** Adds `count` to a word by fetchAdd of 1. Answers the sum of what was there before each. */
-  | { readonly kind: 'adds'; readonly offset: number; readonly count: number }
+  | (Contender & { readonly kind: 'adds' })
   /**
    * Increments its own 16-bit field of a word that others change too, until told to stop and at least `count` times,
    * over connections that break. Answers how often it did.
@@ -16,6 +16,17 @@ export type Task =
   | { readonly kind: 'resolved'; readonly offset: number; readonly field: number; readonly count: number }
   /** Writes ranges that consist of one repeated byte, from buffers of every phase, until told to stop. */
   | { readonly kind: 'ranges'; readonly offset: number; readonly length: number; readonly bytes: readonly number[] };
+
+/** One of several that change the word at `offset` so often. */
+export interface Contender {
+  readonly offset: number;
+  readonly count: number;
+  /** Which of `of` this is. */
+  readonly index: number;
+  readonly of: number;
+  /** Where the contenders wait for each other: a word for each. */
+  readonly meeting: number;
+}
 
 /** How a task hears and tells while it runs. */
 export interface Control {
@@ -31,14 +42,38 @@ export async function runTask(session: Session, task: Task, control: Control): P
   await control.begun;
   switch (task.kind) {
     case 'increments':
-      return incrementWord(session, task.offset, task.count, task.perBatch);
+      return inRounds(session, task, (count) => incrementWord(session, task.offset, count, task.perBatch));
     case 'adds':
-      return addToWord(session, task.offset, task.count);
+      return inRounds(session, task, (count) => addToWord(session, task.offset, count));
     case 'resolved':
       return incrementField(session, task.offset, task.field, task.count, control);
     case 'ranges':
       return writeRanges(session, task.offset, task.length, task.bytes, control);
   }
+}
+
+/**
+ * Splits the count into rounds that all contenders begin together: on a busy machine one would otherwise be done
+ * before the next has been given a processor, and nothing would have contended.
+ */
+async function inRounds(
+  session: Session,
+  { count, index, of, meeting }: Contender,
+  work: (count: number) => Promise<bigint>,
+): Promise<bigint> {
+  const rounds = Math.min(20, count);
+  let sum = 0n;
+  for (let round = 1; round <= rounds; round += 1) {
+    const mark = new Uint8Array(8);
+    mark[0] = round;
+    await session.write(meeting + index * 8, mark);
+    for (let other = 0; other < of; ) {
+      const answer = session.load(meeting + other * 8);
+      if ((answer instanceof Promise ? await answer : answer) >= BigInt(round)) other += 1;
+    }
+    sum += await work(Math.floor((count * round) / rounds) - Math.floor((count * (round - 1)) / rounds));
+  }
+  return sum;
 }
 
 async function incrementWord(session: Session, offset: number, count: number, perBatch: number): Promise<bigint> {

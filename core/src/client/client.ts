@@ -326,8 +326,7 @@ export class Client implements AsyncDisposable {
   /** @throws `Fenced`, `Closed`. */
   check(): void {
     if (this.#fenced !== undefined) throw this.#fenced;
-    if (this.#closed)
-      throw new ExomemError('Closed', 'this client has left the region', { where: this.where });
+    if (this.#closed) throw new ExomemError('Closed', 'this client has left the region', { where: this.where });
   }
   #closed = false;
 

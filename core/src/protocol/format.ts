@@ -84,7 +84,7 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
   yield write(0, bytes.subarray(0, stateOffset));
   yield write(stateOffset + 8, bytes.subarray(stateOffset + 8));
   yield write(geometry.copyOffset, bytes);
-  const ready = (nonce << 4n) | BigInt(superblockState.ready);
+  const ready = BigInt(superblockState.ready);
   if (((yield compareExchange(stateOffset, begun, ready)) as bigint) !== begun) {
     throw new ExomemError('Busy', 'somebody else formatted this region meanwhile');
   }

@@ -46,6 +46,8 @@ export const memberFields = { w0: 0, w1: 64, identity: 128, wanted: 192 } as con
 export const controlFields = { root: 0, lock: 64 } as const;
 export const recordLimit = 4096;
 export const recordUnit = 64;
+/** Bytes that the page number in the root, and the address in a log slot, can reach: 256 TiB. */
+export const largestRegion = 2 ** 48;
 
 const KiB = 1024;
 const GiB = 1024 ** 3;
@@ -56,7 +58,7 @@ const GiB = 1024 ** 3;
  * @throws `OutOfRange` if a number is no sensible one or the region is too small for its tables and one group.
  */
 export function planGeometry(size: number, options: GeometryOptions = {}): Geometry {
-  integer('size of the region', size, 1, Number.MAX_SAFE_INTEGER);
+  integer('size of the region', size, 1, largestRegion);
   const pageSize = options.pageSize ?? (size <= 16 * GiB ? 4 * KiB : 64 * KiB);
   integer('page size', pageSize, 4 * KiB, 2048 * KiB);
   if ((pageSize & (pageSize - 1)) !== 0)

@@ -31,9 +31,12 @@ const knownIncompat = incompatible.atomic;
 const knownRoCompat = 0n;
 
 export const superblockState = { none: 0, formatting: 1, ready: 2 } as const;
-/** The state word: `{nonce:60 | state:4}`. It changes by compareExchange and is not in the CRC. */
+/**
+ * The state word: `{nonce:60 | state:4}`, the nonce of who formats while somebody does, else 0. It changes by
+ * compareExchange and is not in the CRC.
+ */
 export const stateOffset = 16;
-const magic = 0x6d656d6f7865n; // "exomem" and two zeros, little-endian
+const magic = 0x6d65_6d6f_7865n; // "exomem" and two zeros, little-endian
 const crcOffset = superblockBytes - 4;
 
 const geometryFields: readonly (readonly [keyof Geometry, number])[] = [
@@ -90,6 +93,9 @@ export interface DecodedSuperblock {
  * @throws `NotFormatted` (no magic, or never finished), `Damaged` (CRC, impossible geometry), `Incompatible`.
  */
 export function decodeSuperblock(bytes: Uint8Array, size: number): DecodedSuperblock {
+  if (bytes.byteLength < superblockBytes) {
+    throw new ExomemError('NotFormatted', `${bytes.byteLength} bytes are no superblock`);
+  }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getBigUint64(0, true) !== magic) {
     throw new ExomemError('NotFormatted', 'the region does not begin with a superblock of exomem');
@@ -101,11 +107,14 @@ export function decodeSuperblock(bytes: Uint8Array, size: number): DecodedSuperb
       `the region has format version ${version}; this is for version ${formatVersion}`,
     );
   }
-  const state = Number(view.getBigUint64(stateOffset, true) & 15n);
-  if (state !== superblockState.ready) {
+  const state = view.getBigUint64(stateOffset, true);
+  if (Number(state & 15n) < superblockState.ready) {
     throw new ExomemError('NotFormatted', 'the format of the region was begun and never finished', {
       advice: 'wait if somebody is at it now, else format it again',
     });
+  }
+  if (state !== BigInt(superblockState.ready)) {
+    throw new ExomemError('Damaged', `the state of the region is 0x${state.toString(16)}, which is none`);
   }
   if (crcOf(bytes) !== view.getUint32(crcOffset, true)) {
     throw new ExomemError('Damaged', 'the checksum of the superblock does not fit', {

@@ -72,7 +72,7 @@ export class Allocation implements AsyncDisposable {
     const extents: FileExtent[] = [{ at: 0, page: extent.page, pages: extent.pages }];
     try {
       const inode = await client.namespace.create(parent, base, { kind: 'file', mode, size: bytes, extents });
-      client.allocator.settle(extent.page, extent.pages);
+      client.settle(inode, extents);
       return new Allocation(client, bytes, undefined, name, client.openFile(inode));
     } catch (error) {
       await client.run(client.allocator.release(extent.page, extent.pages));

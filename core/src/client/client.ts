@@ -1,11 +1,13 @@
 import { Observable, Subject } from 'rxjs';
 import { ExomemError, isExomemError } from '../errors.js';
 import { RecordArena } from '../namespace/arena.js';
+import { extentAt } from '../namespace/inode.js';
+import type { FileExtent } from '../namespace/operation.js';
 import { type Draft, NamespaceReplica } from '../namespace/replica.js';
 import type { NamespaceState } from '../namespace/state.js';
 import { atomic } from '../policy/atomic.js';
 import type { AllocationPolicy, AllocationRequest, Allocator, Extent, Identity, Usage } from '../policy/policy.js';
-import { interrupted, retried } from '../policy/resolve.js';
+import { interrupted, surely } from '../policy/resolve.js';
 import { readSuperblock } from '../protocol/format.js';
 import {
   activate,
@@ -364,11 +366,7 @@ export class Client implements AsyncDisposable {
   #transfer(first: () => Promise<void> | void, step: () => ReturnType<typeof read>): Promise<void> | undefined {
     const again = (error: unknown): Promise<void> => {
       if (!interrupted(error)) throw error;
-      return this.run(
-        retried(function* () {
-          yield step();
-        }),
-      );
+      return this.run(surely(step())).then(() => undefined);
     };
     try {
       const answer = first();
@@ -416,6 +414,24 @@ export class Client implements AsyncDisposable {
   }
   #snapshotAgain = 0;
 
+  /**
+   * These pages, which we made, were named by a record of ours. Somebody may have removed that name since: what no file
+   * has any more is let go, for the allocator passed over it as long as it was under construction.
+   */
+  settle(inode: number, extents: readonly FileExtent[]): void {
+    const named = this.state.inodes.get(inode)?.extents ?? [];
+    for (const { at, page, pages } of extents) {
+      this.allocator.settle(page, pages);
+      for (let step = 0; step < pages; ) {
+        const found = named[extentAt(named, at + step)];
+        const there = found !== undefined && found.at <= at + step && found.page - found.at === page - at;
+        const count = there ? Math.min(pages, found.at + found.pages - at) - step : 1;
+        if (!there) this.allocator.dismiss(page + step, count, this.state.index - 1);
+        step += count;
+      }
+    }
+  }
+
   /** Cuts a snapshot of the namespace, which truncates the log. */
   async snapshot(): Promise<void> {
     await this.#replicaLock.run(() => this.run(this.replica.snapshot()));
@@ -452,7 +468,7 @@ export class Client implements AsyncDisposable {
         await this.#beat();
         await this.tidy();
         await this.run(allocator.discover());
-        this.#judge();
+        await this.#judge();
       }
     }
   }
@@ -559,14 +575,17 @@ export class Client implements AsyncDisposable {
       await this.run(this.allocator.merge(from));
       await this.run(dropPrincipal(this.geometry, from));
     }
-    await this.refresh();
-    this.#judge();
+    await this.#judge();
     await this.#replicaLock.run(() => this.run(this.replica.judgeReserve()));
     return handed.length;
   }
 
   /** Pages that came from others and that no name refers to are let go. */
-  #judge(): void {
+  async #judge(): Promise<void> {
+    const suspects = this.allocator.suspects();
+    if (suspects.length === 0) return;
+    // The words are known, then the log to its end: what it does not name now, nobody can name any more.
+    await this.refresh();
     const { geometry, state } = this;
     const named = new Uint8Array(Math.ceil((geometry.groupCount * geometry.groupPages) / 8));
     for (const inode of state.inodes.values()) {
@@ -574,7 +593,7 @@ export class Client implements AsyncDisposable {
         for (let at = page; at < page + pages; at++) named[at >>> 3]! |= 1 << (at & 7);
       }
     }
-    this.allocator.judge((page) => (named[page >>> 3]! & (1 << (page & 7))) !== 0, state.index - 1);
+    this.allocator.judge(suspects, (page) => (named[page >>> 3]! & (1 << (page & 7))) !== 0, state.index - 1);
   }
 
   /** Frees what was dismissed once no member can look at it any more, and snapshots of one's own that are past. */
@@ -583,7 +602,7 @@ export class Client implements AsyncDisposable {
     if (this.#rejudge) {
       this.#rejudge = false;
       allocator.doubtNames();
-      this.#judge();
+      await this.#judge();
     }
     if (allocator.dismissed > 0) {
       const lines = await this.run(readMembers(this.geometry));

@@ -291,7 +291,7 @@ export class RegionFile implements AsyncDisposable {
         if (isExomemError(error, 'StaleHandle')) await this.abandon();
         throw error;
       }
-      for (const { page, pages } of extents) client.allocator.settle(page, pages);
+      client.settle(inode, extents);
       this.#pending = this.#pending.slice(extents.length);
       this.#written = this.#written.slice(written.length);
       // What was written meanwhile, without a lock, waits for the next time.

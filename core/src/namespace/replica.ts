@@ -1,6 +1,6 @@
 import { ExomemError } from '../errors.js';
 import type { Identity } from '../policy/policy.js';
-import { exchangeSurely, fenced, interrupted, reloadWords, retried } from '../policy/resolve.js';
+import { exchangeSurely, fenced, interrupted, reloadWords, retried, surely } from '../policy/resolve.js';
 import type { Protocol } from '../protocol/protocol.js';
 import { batch, pause } from '../protocol/protocol.js';
 import { crc32c } from '../region/crc32c.js';
@@ -567,20 +567,10 @@ export class NamespaceReplica {
         steps.push(compareExchange(logSlotOffset(this.geometry, at + number), word, encodeSlot(lap + 1, 0)));
       }
       // Whatever becomes of one of these: it happens once, by us or by another, and is the same.
-      if (steps.length > 0) {
-        yield* retried(function* () {
-          yield batch(steps);
-        });
-      }
+      if (steps.length > 0) yield* surely(batch(steps));
       at += count;
     }
   }
-}
-
-function* surely(step: MemoryStep): Protocol<bigint | undefined> {
-  return yield* retried(function* () {
-    return (yield step) as bigint | undefined;
-  });
 }
 
 function joinRuns(groups: readonly number[]): SnapshotRun[] {

@@ -3,7 +3,7 @@ import type { Protocol } from '../protocol/protocol.js';
 import { batch, drain, now, pause, random } from '../protocol/protocol.js';
 import type { Geometry } from '../region/geometry.js';
 import { groupWordOffset, pageOffset, principalWordOffset } from '../region/geometry.js';
-import { highHalf, joinWord, lowHalf, ownerHalf, pageBits } from '../region/words.js';
+import { decodePrincipal, highHalf, joinWord, lowHalf, ownerHalf, pageBits, principalState } from '../region/words.js';
 import type { BatchAnswer, WordStep } from '../transport/step.js';
 import { compareExchange, load, read, write } from '../transport/step.js';
 import { type GroupTable, looksGiven, type OwnedGroup } from './group-table.js';
@@ -15,10 +15,11 @@ import type {
   Extent,
   Identity,
   PolicyContext,
+  Suspects,
   Usage,
   Violation,
 } from './policy.js';
-import { fenced, interrupted, loadSurely, reloadWords, retried } from './resolve.js';
+import { exchangeSurely, fenced, interrupted, loadSurely, reloadWords, retried } from './resolve.js';
 import { freePages, pagesWith, runBits, runMask, setMask } from './run-bits.js';
 import { checkTable, countUsage } from './survey.js';
 
@@ -399,10 +400,14 @@ class AtomicAllocator implements Allocator {
     }
   }
 
-  judge(isNamed: (page: number) => boolean, index: number): number {
+  suspects(): Suspects {
+    return [...this.#table.owned.values()].filter((owned) => owned.unjudged);
+  }
+
+  judge(suspects: Suspects, isNamed: (page: number) => boolean, index: number): number {
     let found = 0;
-    for (const owned of this.#table.owned.values()) {
-      if (!owned.unjudged) continue;
+    for (const owned of suspects as readonly OwnedGroup[]) {
+      if (!owned.unjudged || this.#table.owned.get(owned.group) !== owned) continue;
       owned.unjudged = false;
       const withheld = pagesWith(owned.low, pageBits.withheld, this.#groupPages) & ~owned.constructing;
       for (let at = 0; at < this.#groupPages; at++) {
@@ -551,8 +556,22 @@ class AtomicAllocator implements Allocator {
     yield drain;
     const owned = this.#table.pickGift(pages);
     if (owned === undefined) return false;
-    yield* this.#words.give(owned, ownerHalf(to.principal, to.incarnation));
-    return true;
+    const { group, low } = owned;
+    const toHigh = ownerHalf(to.principal, to.incarnation);
+    yield* this.#words.give(owned, toHigh);
+    // Whoever asked may have left meanwhile: a word of a principal that is no more is anybody's to take, so ours.
+    const principal = decodePrincipal(yield* loadSurely(load(principalWordOffset(this.#geometry, to.principal))));
+    const gone =
+      principal.state === principalState.free
+        ? principal.incarnation >= to.incarnation
+        : principal.incarnation > to.incarnation;
+    if (!gone) return true;
+    const offset = groupWordOffset(this.#geometry, group);
+    const orphan = joinWord(toHigh, low);
+    if ((yield* exchangeSurely(offset, orphan, joinWord(this.#words.high, low))) === orphan) {
+      this.#table.rank(this.#table.own(group, low));
+    }
+    return false;
   }
 
   *surrender(): Protocol<void> {

@@ -55,6 +55,9 @@ export interface Usage {
   readonly principals: ReadonlyMap<number, { groups: number; room: number; held: number; withheld: number }>;
 }
 
+/** What {@link Allocator.suspects} answers; of use to {@link Allocator.judge} alone. */
+export type Suspects = readonly object[];
+
 /** A contradiction that `validate()` found. */
 export interface Violation {
   readonly law: string;
@@ -94,8 +97,13 @@ export interface Allocator {
   surrender(): Protocol<void>;
   /** The log names these pages no more since the record at `index`; those that are ours wait for `sweep`. */
   dismiss(page: number, pages: number, index: number): void;
-  /** Dismisses every withheld page that came into our hands from others and that no name refers to. How many. */
-  judge(isNamed: (page: number) => boolean, index: number): number;
+  /**
+   * Groups that came into our hands from others and whose withheld pages nobody has judged yet. The order matters: ask
+   * this first, *then* replay the log to its end, then `judge`.
+   */
+  suspects(): Suspects;
+  /** Dismisses every withheld page of the suspects that no name refers to. How many. */
+  judge(suspects: Suspects, isNamed: (page: number) => boolean, index: number): number;
   /** Which withheld pages are named is to be judged anew, for all groups: records were missed. */
   doubtNames(): void;
   /** Frees the dismissed pages whose record every member has applied: all records below `applied`. How many. */

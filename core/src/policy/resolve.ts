@@ -1,5 +1,5 @@
 import { ExomemError, isExomemError } from '../errors.js';
-import type { Protocol } from '../protocol/protocol.js';
+import type { Protocol, Step, StepResult } from '../protocol/protocol.js';
 import { batch, pause, renew } from '../protocol/protocol.js';
 import type { WordStep } from '../transport/step.js';
 import { load } from '../transport/step.js';
@@ -61,6 +61,13 @@ export function loadSurely(step: WordStep): Protocol<bigint> {
   });
 }
 
+/** A step that may be done twice as well as once: a load, a read, or a write of bytes that are ours alone. */
+export function surely(step: Step): Protocol<StepResult> {
+  return retried(function* (): Protocol<StepResult> {
+    return yield step;
+  });
+}
+
 /**
  * A compareExchange on a word that nobody else writes the value `desired` to. Answers what was found: `expected` means
  * that it is done, be it that the answer was lost on the way.
@@ -74,6 +81,23 @@ export function* exchangeSurely(offset: number, expected: bigint, desired: bigin
       const [word] = yield* reloadWords([offset]);
       if (word === desired) return expected;
       if (word !== expected) return word!;
+    }
+  }
+}
+
+/**
+ * Gives away a word that nobody but us may change until then. Others may have gone on from the new value before we
+ * learn that it is there: after a lost answer, whatever is neither old nor new says that it happened. False: the word
+ * was not ours any more.
+ */
+export function* giveAway(offset: number, expected: bigint, desired: bigint): Protocol<boolean> {
+  for (;;) {
+    try {
+      return ((yield { op: 'compareExchange', offset, expected, desired }) as bigint) === expected;
+    } catch (error) {
+      if (!interrupted(error)) throw error;
+      const [word] = yield* reloadWords([offset]);
+      if (word !== expected) return true;
     }
   }
 }

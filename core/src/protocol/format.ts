@@ -1,5 +1,5 @@
 import { ExomemError } from '../errors.js';
-import { retried } from '../policy/resolve.js';
+import { surely } from '../policy/resolve.js';
 import type { GeometryOptions } from '../region/geometry.js';
 import { planGeometry, superblockBytes } from '../region/geometry.js';
 import type { DecodedSuperblock, Superblock } from '../region/superblock.js';
@@ -109,8 +109,6 @@ function* number(): Protocol<number> {
 export function* readSuperblock(size: number): Protocol<DecodedSuperblock> {
   if (size < superblockBytes) throw new ExomemError('NotFormatted', `${size} bytes are too few for a region`);
   const bytes = new Uint8Array(superblockBytes);
-  yield* retried(function* () {
-    yield read(0, bytes);
-  });
+  yield* surely(read(0, bytes));
   return decodeSuperblock(bytes, size);
 }

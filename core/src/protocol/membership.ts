@@ -1,6 +1,6 @@
 import { ExomemError } from '../errors.js';
 import type { Identity } from '../policy/policy.js';
-import { exchangeSurely, fenced, interrupted, reloadWords, retried } from '../policy/resolve.js';
+import { exchangeSurely, fenced, giveAway, interrupted, reloadWords, surely } from '../policy/resolve.js';
 import { crc32c } from '../region/crc32c.js';
 import type { Geometry } from '../region/geometry.js';
 import {
@@ -121,9 +121,7 @@ function wantedOf(word: bigint): Wanted {
 /** The whole member table. */
 export function* readMembers(geometry: Geometry): Protocol<MemberLine[]> {
   const bytes = new Uint8Array(geometry.memberSlots * memberStride);
-  yield* retried(function* () {
-    yield read(geometry.memberOffset, bytes);
-  });
+  yield* surely(read(geometry.memberOffset, bytes));
   const lines: MemberLine[] = [];
   for (let slot = 0; slot < geometry.memberSlots; slot++) {
     lines.push(decodeMemberLine(bytes.subarray(slot * memberStride, (slot + 1) * memberStride), slot));
@@ -140,9 +138,7 @@ export interface PrincipalLine extends PrincipalWord {
 /** The principal words that are not FREE, or all. */
 export function* readPrincipals(geometry: Geometry): Protocol<PrincipalLine[]> {
   const words = new BigUint64Array(geometry.principalSlots);
-  yield* retried(function* () {
-    yield read(principalWordOffset(geometry, 1), new Uint8Array(words.buffer));
-  });
+  yield* surely(read(principalWordOffset(geometry, 1), new Uint8Array(words.buffer)));
   const lines: PrincipalLine[] = [];
   for (const [at, word] of words.entries()) lines.push({ principal: at + 1, word, ...decodePrincipal(word) });
   return lines;
@@ -168,10 +164,10 @@ export function* joinMember(geometry: Geometry, introduction: Introduction): Pro
       const joining = encodeMember(mine);
       const binding = bindingOf(geometry, slot, incarnation + 1);
       if ((yield* exchangeSurely(binding.offset, word, joining)) !== word) continue;
-      yield { op: 'bind', member: binding };
+      yield* surely({ op: 'bind', member: binding });
       const line = memberLineOffset(geometry, slot);
-      yield write(line + memberFields.identity, encodeIntroduction(introduction, incarnation + 1));
-      yield write(line + memberFields.w1, wordBytes(encodeApplied(incarnation + 1, 0)));
+      yield* surely(write(line + memberFields.identity, encodeIntroduction(introduction, incarnation + 1)));
+      yield* surely(write(line + memberFields.w1, wordBytes(encodeApplied(incarnation + 1, 0))));
       return { slot, incarnation: incarnation + 1, word: joining, introduction };
     }
     // Who left is FENCED until somebody has seen that it holds nothing any more.
@@ -186,7 +182,7 @@ export function* joinMember(geometry: Geometry, introduction: Introduction): Pro
 export function* collectLeavers(geometry: Geometry): Protocol<number> {
   const lines = (yield* readMembers(geometry)).filter((line) => line.state === memberState.fenced);
   if (lines.length === 0) return 0;
-  for (const { slot, incarnation } of lines) yield { op: 'revoke', member: bindingOf(geometry, slot, incarnation) };
+  for (const { slot, incarnation } of lines) yield* surely({ op: 'revoke', member: bindingOf(geometry, slot, incarnation) });
   const principals = yield* readPrincipals(geometry);
   let freed = 0;
   for (const { slot, incarnation, word } of lines) {
@@ -203,16 +199,17 @@ export function* collectLeavers(geometry: Geometry): Protocol<number> {
 
 /** A member that has read the log becomes ACTIVE. @throws `Fenced`. */
 export function* activate(geometry: Geometry, member: Member): Protocol<void> {
-  yield* changeMember(geometry, member, memberState.active);
+  const offset = memberLineOffset(geometry, member.slot) + memberFields.w0;
+  const next = encodeMember({ ...decodeMember(member.word), state: memberState.active });
+  if ((yield* exchangeSurely(offset, member.word, next)) !== member.word) throw fenced('another client declared this one dead');
+  member.word = next;
 }
 
 /** Says in the own line that this member leaves of its own will; what it could hand to nobody waits for a steward. */
 export function* markLeft(geometry: Geometry, member: Member): Protocol<void> {
   const offset = memberLineOffset(geometry, member.slot) + memberFields.identity;
   const bytes = encodeIntroduction(member.introduction, member.incarnation, true);
-  yield* retried(function* () {
-    yield write(offset, bytes);
-  });
+  yield* surely(write(offset, bytes));
 }
 
 /**
@@ -222,7 +219,7 @@ export function* markLeft(geometry: Geometry, member: Member): Protocol<void> {
 export function* takeIn(geometry: Geometry, member: Member): Protocol<number> {
   const left = (yield* readMembers(geometry)).filter((line) => line.state === memberState.fenced && line.left);
   if (left.length === 0) return 0;
-  for (const { slot, incarnation } of left) yield { op: 'revoke', member: bindingOf(geometry, slot, incarnation) };
+  for (const { slot, incarnation } of left) yield* surely({ op: 'revoke', member: bindingOf(geometry, slot, incarnation) });
   let taken = 0;
   for (const line of yield* readPrincipals(geometry)) {
     if (line.state !== principalState.active) continue;
@@ -236,14 +233,9 @@ export function* takeIn(geometry: Geometry, member: Member): Protocol<number> {
 /** The last step of leaving: others may take the slot back from now on. */
 export function* fenceSelf(geometry: Geometry, member: Member): Protocol<void> {
   yield drain;
-  yield* changeMember(geometry, member, memberState.fenced);
-}
-
-function* changeMember(geometry: Geometry, member: Member, state: number): Protocol<void> {
   const offset = memberLineOffset(geometry, member.slot) + memberFields.w0;
-  const next = encodeMember({ ...decodeMember(member.word), state });
-  if ((yield* exchangeSurely(offset, member.word, next)) !== member.word)
-    throw fenced('another client declared this one dead');
+  const next = encodeMember({ ...decodeMember(member.word), state: memberState.fenced });
+  if (!(yield* giveAway(offset, member.word, next))) throw fenced('another client declared this one dead');
   member.word = next;
 }
 
@@ -288,7 +280,7 @@ export function* beat(geometry: Geometry, member: Member, applied: number, index
   const wanted = answer[3] as bigint;
   if (wanted !== 0n) {
     // Taken note of: the next one who wants something finds the word empty.
-    yield compareExchange(line + memberFields.wanted, wanted, 0n);
+    yield* exchangeSurely(line + memberFields.wanted, wanted, 0n);
   }
   return {
     behind: (slot & 0x3ff_ffff_ffffn) !== 0n || Number(slot >> 42n) !== Math.floor(index / geometry.logSlots),
@@ -299,7 +291,7 @@ export function* beat(geometry: Geometry, member: Member, applied: number, index
 /** Tells a member that a principal looks for pages (or, with 0 pages, that it was handed something). Advisory. */
 export function* ask(geometry: Geometry, slot: number, wanted: Wanted): Protocol<boolean> {
   const offset = memberLineOffset(geometry, slot) + memberFields.wanted;
-  return ((yield compareExchange(offset, 0n, encodeWanted(wanted))) as bigint) === 0n;
+  return (yield* exchangeSurely(offset, 0n, encodeWanted(wanted))) === 0n;
 }
 
 /**
@@ -342,8 +334,7 @@ export function* dropPrincipal(geometry: Geometry, identity: Identity): Protocol
     memberIncarnation: 0,
     policy: 0,
   });
-  const found = yield* exchangeSurely(offset, identity.word, free);
-  if (found !== identity.word) throw fenced('another client took over this principal');
+  if (!(yield* giveAway(offset, identity.word, free))) throw fenced('another client took over this principal');
 }
 
 /**
@@ -363,11 +354,10 @@ export function* handOver(geometry: Geometry, identity: Identity, to: MemberLine
     const { state, incarnation } = decodeMember(word);
     return state === memberState.active && incarnation === to.incarnation;
   };
-  if (!alive((yield* retried(() => loadOne(memberOffset))) as bigint)) return false;
-  const found = yield* exchangeSurely(offset, identity.word, theirs);
-  if (found !== identity.word) throw fenced('another client took over this principal');
+  if (!alive((yield* surely(load(memberOffset))) as bigint)) return false;
+  if (!(yield* giveAway(offset, identity.word, theirs))) throw fenced('another client took over this principal');
   // Had it died in between, it is as if it had died right after: its recoverers find the principal.
-  if (alive((yield* retried(() => loadOne(memberOffset))) as bigint)) {
+  if (alive((yield* surely(load(memberOffset))) as bigint)) {
     yield* ask(geometry, to.slot, { principal: identity.principal, incarnation: identity.incarnation, pages: 0 });
   }
   return true;
@@ -378,12 +368,8 @@ export function* fenceMember(geometry: Geometry, line: MemberLine): Protocol<boo
   const binding = bindingOf(geometry, line.slot, line.incarnation);
   const fencedWord = encodeMember({ ...decodeMember(line.word), state: memberState.fenced });
   if ((yield* exchangeSurely(binding.offset, line.word, fencedWord)) !== line.word) return false;
-  yield { op: 'revoke', member: binding };
+  yield* surely({ op: 'revoke', member: binding });
   return true;
-}
-
-function* loadOne(offset: number): Protocol<bigint> {
-  return (yield load(offset)) as bigint;
 }
 
 function wordBytes(word: bigint): Uint8Array {

@@ -1,0 +1,159 @@
+// deadline: 240s
+import { assert, suite } from '@exomem/testing';
+import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
+import fc from 'fast-check';
+import { Client, encodeState, ExomemError, format, isExomemError, runSync, Steward, userGroups } from '../src/index.js';
+import { faulty } from './faulty-session.js';
+import { surroundings } from './surroundings.js';
+
+const test = suite('namespace');
+
+function generator(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+/** Every page that a file refers to is withheld by somebody, no page is in two files, and nothing else is withheld. */
+async function audit(client: Client, idle: boolean): Promise<void> {
+  const { geometry } = client;
+  const named = new Map<number, number>();
+  for (const inode of client.state.inodes.values()) {
+    for (const { page, pages } of inode.extents) {
+      for (let at = page; at < page + pages; at++) {
+        assert.is(named.get(at), undefined, `page ${at} is in two files`);
+        named.set(at, inode.inode);
+      }
+    }
+  }
+  const words = new Uint32Array(2 * userGroups(geometry));
+  await client.session.read(geometry.groupOffset, new Uint8Array(words.buffer));
+  const withheld = new Set<number>();
+  for (let group = 0; group < words.length / 2; group++) {
+    if (words[2 * group + 1] === 0) continue;
+    for (let index = 0; index < geometry.groupPages; index++) {
+      if (((words[2 * group]! >>> (30 - 2 * index)) & 3) === 3) withheld.add(group * geometry.groupPages + index);
+    }
+  }
+  for (const [page, inode] of named) assert.ok(withheld.has(page), `page ${page} of inode ${inode} is free`);
+  if (idle) assert.is(withheld.size, named.size, 'pages are withheld that no file has');
+}
+
+async function chaos(seed: number, rate: number): Promise<void> {
+  const chance = generator(seed);
+  let faults = rate;
+  const inner = sharedArrayBuffer({ r: createRegion(6 * 1024 * 1024) });
+  const session = await inner.connect('sab:r', { clientId: new Uint8Array(16), lane: 0 });
+  runSync(format(session.size, { zeroed: true, lease: 20_000, logSlots: 64, arenaBytes: 32 * 1024, memberSlots: 8 }), { session, surroundings });
+  const transport = faulty(inner, chance, () => faults);
+  const calm = { ...surroundings, sleep: (milliseconds: number, signal?: AbortSignal) => surroundings.sleep(Math.min(milliseconds, 20), signal) };
+  const open = () => Client.open({ transport, url: 'sab:r', surroundings: calm, patience: 100 });
+  const keeper = await Client.open({ transport: inner, url: 'sab:r', surroundings: calm, role: 'steward' });
+  const steward = new Steward(keeper, { interval: 10, records: 40 });
+  steward.start();
+  const acknowledged = new Map<string, number>();
+  const work = async (name: number): Promise<void> => {
+    let client = await open();
+    for (let step = 0; step < 40; step++) {
+      const pick = <T>(...from: T[]): T => from[Math.floor(chance() * from.length)]!;
+      const path = () => `/${pick('a', 'b')}/${pick('p', 'q', 'r', 's')}`;
+      try {
+        switch (Math.floor(chance() * 9)) {
+          case 0:
+            await client.namespace.mkdir(`/${pick('a', 'b')}`);
+            break;
+          case 1:
+          case 2:
+          case 3: {
+            const file = await client.namespace.open(path(), { create: true });
+            try {
+              await file.write(Math.floor(chance() * 30_000), new Uint8Array(1 + Math.floor(chance() * 20_000)).fill(name));
+            } finally {
+              await file.close();
+            }
+            break;
+          }
+          case 4:
+            await client.namespace.unlink(path());
+            break;
+          case 5:
+            await client.namespace.rename(path(), path());
+            break;
+          case 6:
+            await client.namespace.link(path(), path());
+            break;
+          case 7: {
+            const mine = `/only-${name}-${step}`;
+            await client.namespace.symlink(mine, mine);
+            acknowledged.set(mine, name);
+            break;
+          }
+          case 8:
+            if (chance() < 0.2) {
+              await client.close();
+              client = await open();
+            }
+            break;
+        }
+      } catch (error) {
+        if (!(error instanceof ExomemError)) throw error;
+        const expected = ['NotFound', 'Exists', 'NotDirectory', 'IsDirectory', 'NotEmpty', 'StaleHandle', 'PermissionDenied', 'RegionFull'];
+        if (!expected.includes(error.code)) throw error;
+      }
+    }
+    await client.close();
+  };
+  await Promise.all([1, 2, 3].map(work));
+  faults = 0;
+  const late = await open();
+  await keeper.refresh();
+  await late.refresh();
+  assert.is(Buffer.compare(encodeState(late.state), encodeState(keeper.state)), 0, 'two clients see the same tree');
+  for (const path of acknowledged.keys()) assert.is(late.namespace.readlinkOf(late.namespace.walk(path, false)), path);
+  await late.close();
+  for (let wait = 0; wait < 100; wait++) {
+    await steward.round();
+    await keeper.tidy();
+    const { withheld } = await keeper.usage();
+    if (withheld === keeper.state.pages && (await keeper.members()).principals.filter(({ state }) => state !== 0).length === 1) break;
+    await surroundings.sleep(20);
+  }
+  await audit(keeper, true);
+  assert.equal(await keeper.run(keeper.allocator.validate()), []);
+  await steward.stop();
+  await keeper.close();
+}
+
+test('a tree that three clients change over a network that loses answers is one tree, and loses no page', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer(), fc.constantFrom(0, 0.01, 0.05), (seed, rate) => chaos(seed, rate)),
+    { numRuns: Number(process.env.EXOMEM_RUNS ?? 25), endOnFailure: true },
+  );
+});
+
+test('a region whose tree has no room for another name says so, and still lets names go', async () => {
+  const transport = sharedArrayBuffer({ r: createRegion(2 * 1024 * 1024) });
+  const session = await transport.connect('sab:r', { clientId: new Uint8Array(16), lane: 0 });
+  runSync(format(session.size, { zeroed: true }), { session, surroundings });
+  const client = await Client.open({ transport, url: 'sab:r', surroundings });
+  let made = 0;
+  let refusal = '';
+  while (refusal === '') {
+    try {
+      await client.namespace.create(1, `${made}`.padStart(200, 'x'), { kind: 'directory' });
+      made++;
+    } catch (error) {
+      if (!isExomemError(error)) throw error;
+      refusal = error.code;
+    }
+  }
+  assert.is(refusal, 'NamespaceFull');
+  assert.ok(made > 50, `${made} names`);
+  await client.snapshot();
+  for (let n = 0; n < made; n++) await client.namespace.removeEntry(1, `${n}`.padStart(200, 'x'), true);
+  assert.is(client.state.inodes.size, 1);
+  await client.close();
+});
+test.run();

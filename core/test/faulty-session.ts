@@ -36,7 +36,8 @@ export class FaultySession implements Session {
   #queue<T>(work: () => T, half: () => void = work): Promise<T> {
     const epoch = this.epoch;
     const answer = this.#tail.then(async () => {
-      for (let wait = Math.floor(this.chance() * 3); wait > 0; wait--) await new Promise<void>((resolve) => setImmediate(resolve));
+      for (let wait = Math.floor(this.chance() * 3); wait > 0; wait--)
+        await new Promise<void>((resolve) => setImmediate(resolve));
       if (this.#broken || this.epoch !== epoch) throw new ExomemError('OutcomeUnknown', 'cut');
       if (this.chance() < this.rate()) {
         this.#broken = true;
@@ -95,7 +96,7 @@ export function faulty(transport: Transport, chance: () => number, rate: () => n
     name: 'faulty',
     schemes: transport.schemes,
     apiVersion: 1,
-    connect: async (url: string, options: ConnectOptions) => new FaultySession(await transport.connect(url, options), chance, rate),
+    connect: async (url: string, options: ConnectOptions) =>
+      new FaultySession(await transport.connect(url, options), chance, rate),
   };
 }
-

@@ -2,7 +2,7 @@
 import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import fc from 'fast-check';
-import { Client, encodeState, ExomemError, format, isExomemError, runSync, Steward, userGroups } from '../src/index.js';
+import { Client, ExomemError, encodeState, format, isExomemError, runSync, Steward, userGroups } from '../src/index.js';
 import { faulty } from './faulty-session.js';
 import { surroundings } from './surroundings.js';
 
@@ -46,9 +46,15 @@ async function chaos(seed: number, rate: number): Promise<void> {
   let faults = rate;
   const inner = sharedArrayBuffer({ r: createRegion(6 * 1024 * 1024) });
   const session = await inner.connect('sab:r', { clientId: new Uint8Array(16), lane: 0 });
-  runSync(format(session.size, { zeroed: true, lease: 20_000, logSlots: 64, arenaBytes: 32 * 1024, memberSlots: 8 }), { session, surroundings });
+  runSync(format(session.size, { zeroed: true, lease: 20_000, logSlots: 64, arenaBytes: 32 * 1024, memberSlots: 8 }), {
+    session,
+    surroundings,
+  });
   const transport = faulty(inner, chance, () => faults);
-  const calm = { ...surroundings, sleep: (milliseconds: number, signal?: AbortSignal) => surroundings.sleep(Math.min(milliseconds, 20), signal) };
+  const calm = {
+    ...surroundings,
+    sleep: (milliseconds: number, signal?: AbortSignal) => surroundings.sleep(Math.min(milliseconds, 20), signal),
+  };
   const open = () => Client.open({ transport, url: 'sab:r', surroundings: calm, patience: 100 });
   const keeper = await Client.open({ transport: inner, url: 'sab:r', surroundings: calm, role: 'steward' });
   const steward = new Steward(keeper, { interval: 10, records: 40 });
@@ -69,7 +75,10 @@ async function chaos(seed: number, rate: number): Promise<void> {
           case 3: {
             const file = await client.namespace.open(path(), { create: true });
             try {
-              await file.write(Math.floor(chance() * 30_000), new Uint8Array(1 + Math.floor(chance() * 20_000)).fill(name));
+              await file.write(
+                Math.floor(chance() * 30_000),
+                new Uint8Array(1 + Math.floor(chance() * 20_000)).fill(name),
+              );
             } finally {
               await file.close();
             }
@@ -99,7 +108,16 @@ async function chaos(seed: number, rate: number): Promise<void> {
         }
       } catch (error) {
         if (!(error instanceof ExomemError)) throw error;
-        const expected = ['NotFound', 'Exists', 'NotDirectory', 'IsDirectory', 'NotEmpty', 'StaleHandle', 'PermissionDenied', 'RegionFull'];
+        const expected = [
+          'NotFound',
+          'Exists',
+          'NotDirectory',
+          'IsDirectory',
+          'NotEmpty',
+          'StaleHandle',
+          'PermissionDenied',
+          'RegionFull',
+        ];
         if (!expected.includes(error.code)) throw error;
       }
     }
@@ -117,7 +135,11 @@ async function chaos(seed: number, rate: number): Promise<void> {
     await steward.round();
     await keeper.tidy();
     const { withheld } = await keeper.usage();
-    if (withheld === keeper.state.pages && (await keeper.members()).principals.filter(({ state }) => state !== 0).length === 1) break;
+    if (
+      withheld === keeper.state.pages &&
+      (await keeper.members()).principals.filter(({ state }) => state !== 0).length === 1
+    )
+      break;
     await surroundings.sleep(20);
   }
   await audit(keeper, true);

@@ -602,8 +602,8 @@ export class Client implements AsyncDisposable {
     if (this.#rejudge) {
       this.#rejudge = false;
       allocator.doubtNames();
-      await this.#judge();
     }
+    await this.#judge();
     if (allocator.dismissed > 0) {
       const lines = await this.run(readMembers(this.geometry));
       let applied = Number.MAX_SAFE_INTEGER;

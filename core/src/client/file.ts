@@ -151,8 +151,22 @@ export class RegionFile implements AsyncDisposable {
   /** Bytes of which some have no page yet. One such write at a time, so that no page is filled twice. */
   async #fill(position: number, source: Uint8Array): Promise<void> {
     const { client } = this;
-    const { pageSize } = client.geometry;
     const end = position + source.byteLength;
+    const filled: FileExtent[] = [];
+    try {
+      await this.#fillHoles(position, end, source, filled);
+    } catch (error) {
+      // Nothing of a write that failed becomes part of the file but what lay in pages that were there before.
+      for (const { page, pages } of filled)
+        await client.run(client.allocator.release(page, pages)).catch(() => undefined);
+      throw error;
+    }
+    for (const run of filled) insertExtent(this.#pending, run);
+  }
+
+  async #fillHoles(position: number, end: number, source: Uint8Array, filled: FileExtent[]): Promise<void> {
+    const { client } = this;
+    const { pageSize } = client.geometry;
     for (let at = position; at < end; ) {
       const { extents } = client.state.file(this.inode);
       const page = Math.floor(at / pageSize);
@@ -166,13 +180,8 @@ export class RegionFile implements AsyncDisposable {
       const wanted = Math.min(hole, Math.ceil(end / pageSize) - page);
       const run = await this.#takePages(page, wanted, extents);
       const next = Math.min(end, (page + run.pages) * pageSize);
-      try {
-        await this.#writePages(run, at, source.subarray(at - position, next - position));
-      } catch (error) {
-        await client.run(client.allocator.release(run.page, run.pages)).catch(() => undefined);
-        throw error;
-      }
-      insertExtent(this.#pending, run);
+      filled.push(run);
+      await this.#writePages(run, at, source.subarray(at - position, next - position));
       at = next;
     }
   }

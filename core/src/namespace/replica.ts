@@ -121,8 +121,8 @@ export class NamespaceReplica {
       const word = (yield load(rootOffset)) as bigint;
       const { page } = decodeRoot(word);
       if (page === 0) {
+        // No snapshot yet: what was replayed so far is as good as anything.
         this.root = { word, index: 1 };
-        if (this.state.index !== 1) this.state = this.#adopt(new NamespaceState(this.geometry.pageSize));
         return;
       }
       // What we have may be as new as the snapshot: then its index alone is news.

@@ -182,7 +182,8 @@ export function* joinMember(geometry: Geometry, introduction: Introduction): Pro
 export function* collectLeavers(geometry: Geometry): Protocol<number> {
   const lines = (yield* readMembers(geometry)).filter((line) => line.state === memberState.fenced);
   if (lines.length === 0) return 0;
-  for (const { slot, incarnation } of lines) yield* surely({ op: 'revoke', member: bindingOf(geometry, slot, incarnation) });
+  for (const { slot, incarnation } of lines)
+    yield* surely({ op: 'revoke', member: bindingOf(geometry, slot, incarnation) });
   const principals = yield* readPrincipals(geometry);
   let freed = 0;
   for (const { slot, incarnation, word } of lines) {
@@ -201,7 +202,8 @@ export function* collectLeavers(geometry: Geometry): Protocol<number> {
 export function* activate(geometry: Geometry, member: Member): Protocol<void> {
   const offset = memberLineOffset(geometry, member.slot) + memberFields.w0;
   const next = encodeMember({ ...decodeMember(member.word), state: memberState.active });
-  if ((yield* exchangeSurely(offset, member.word, next)) !== member.word) throw fenced('another client declared this one dead');
+  if ((yield* exchangeSurely(offset, member.word, next)) !== member.word)
+    throw fenced('another client declared this one dead');
   member.word = next;
 }
 
@@ -219,7 +221,8 @@ export function* markLeft(geometry: Geometry, member: Member): Protocol<void> {
 export function* takeIn(geometry: Geometry, member: Member): Protocol<number> {
   const left = (yield* readMembers(geometry)).filter((line) => line.state === memberState.fenced && line.left);
   if (left.length === 0) return 0;
-  for (const { slot, incarnation } of left) yield* surely({ op: 'revoke', member: bindingOf(geometry, slot, incarnation) });
+  for (const { slot, incarnation } of left)
+    yield* surely({ op: 'revoke', member: bindingOf(geometry, slot, incarnation) });
   let taken = 0;
   for (const line of yield* readPrincipals(geometry)) {
     if (line.state !== principalState.active) continue;

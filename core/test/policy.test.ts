@@ -302,7 +302,7 @@ test('gives room away together with the custody of what is named there', () => {
   taker.valid();
   assert.is(taker.allocate(3).page, named.page + 5);
   assert.is(
-    taker.allocator.judge((page) => page < named.page + 2, 4),
+    taker.allocator.judge(taker.allocator.suspects(), (page) => page < named.page + 2, 4),
     3,
   );
   assert.is(taker.run(taker.allocator.sweep(5)), 3);

@@ -1,0 +1,76 @@
+import { type Client, isExomemError } from '@exomem/core';
+import { FileSystem } from '../file-system/file-system.js';
+import { fuseNative } from '../hosts/fuse-native/index.js';
+import type { MountHost } from '../hosts/host.js';
+import { checkMountPoint } from './mount-point.js';
+import { mountAt } from './mount-table.js';
+import { unmount } from './unmount.js';
+
+export interface ServeOptions {
+  /** Milliseconds after which an operation that the appliance did not answer fails with EIO. Default 10,000. */
+  readonly ioTimeout?: number;
+  /** How the kernel's requests come in. Default: {@link fuseNative}. */
+  readonly host?: MountHost;
+  /** Users other than the one who mounts may use it. Default: whether that is root. */
+  readonly allowOther?: boolean;
+  /** Hears of faults of this package, which programs see as EIO. Default: a line on the standard error output. */
+  readonly onFault?: (error: unknown) => void;
+}
+
+/** A directory that this process serves. */
+export interface ServedMount {
+  readonly dir: string;
+  /** Resolves when the directory is unmounted, by whomever. */
+  readonly ended: Promise<void>;
+  /** Unmounts, lazily where programs use it. Idempotent. */
+  unmount(): Promise<void>;
+}
+
+/** Milliseconds between two looks at the mount table. */
+const watchInterval = 300;
+
+/**
+ * Mounts the namespace of a client's region on a directory and serves it from this process, which must never touch the
+ * directory itself: use {@link superviseMount}, which serves from a child.
+ * @throws `NotFound`, `NotDirectory`, `NotEmpty`, `Busy` (the directory); `Unavailable`; what the client throws.
+ */
+export async function serveMount(client: Client, dir: string, options: ServeOptions = {}): Promise<ServedMount> {
+  const host = options.host ?? fuseNative();
+  const place = await checkMountPoint(dir, host);
+  const fileSystem = await FileSystem.open(client, { ioTimeout: options.ioTimeout });
+  const mounted = await host.mount(fileSystem, place, {
+    source: client.where.replaceAll(',', '%2c'),
+    allowOther: options.allowOther ?? process.geteuid?.() === 0,
+    onFault: options.onFault ?? ((error) => console.error('exomem mount:', error)),
+  });
+  const entry = await mountAt(place);
+  let timer: NodeJS.Timeout;
+  let unmounting: Promise<void> | undefined;
+  const ended = new Promise<void>((resolve) => {
+    const look = async (): Promise<void> => {
+      if (entry !== undefined && (await mountAt(place))?.id === entry.id) {
+        timer = setTimeout(look, watchInterval);
+        return;
+      }
+      mounted.end();
+      await fileSystem.close();
+      resolve();
+    };
+    timer = setTimeout(look, watchInterval);
+  });
+  return {
+    dir: place,
+    ended,
+    unmount() {
+      unmounting ??= (async () => {
+        try {
+          await unmount(place, { force: true, patience: 5000 });
+        } catch (error) {
+          if (!isExomemError(error, 'NotFound')) throw error;
+        }
+        await ended;
+      })();
+      return unmounting;
+    },
+  };
+}

@@ -251,8 +251,9 @@ export class ApplianceConnection extends Feed implements Lane {
     if (operation === 0 || operation >= operandBytes.length) {
       throw new ExomemError('ProtocolError', `there is no operation ${operation}`);
     }
-    if (view.getUint16(at + 6, true) !== 0)
-      throw new ExomemError('ProtocolError', 'the reserved bytes of a header are not zero');
+    if (view.getUint16(at + 6, true) !== 0 || this.#flags > (operation === op.batch ? stopOnFailFlag : 0)) {
+      throw new ExomemError('ProtocolError', 'a header with bits set that have no meaning');
+    }
     if (frameChannel.hasSubscribers) traceFrame('appliance', 'in', operation, this.#id, length, 0, this.peer);
     const fixed = headerBytes + operandBytes[operation]!;
     const sound =
@@ -297,7 +298,7 @@ export class ApplianceConnection extends Feed implements Lane {
         return;
       }
       case op.read:
-        this.#read(readNumber(view, at), view.getUint32(at + 8, true));
+        this.#read(readNumber(view, at), readNumber(view, at + 8));
         return;
       case op.write:
         this.#write(readNumber(view, at), this.#length - headerBytes - 8);

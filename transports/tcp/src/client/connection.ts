@@ -22,8 +22,6 @@ export interface Patience {
 
 /** Payloads of a WRITE from this length on are handed to the kernel where they lie; shorter ones are copied. Bytes. */
 const referenceBytes = 8192;
-/** How often the timer of a connection looks, in each `silence`. */
-const looks = 8;
 
 /** The frames of all connections of this thread are gathered in the same buffer. */
 let chunks: Chunks | undefined;
@@ -494,32 +492,30 @@ export class ClientConnection extends Feed {
 
   /** One coarse timer: answers owed and not a byte for `silence` is a lost connection; idle for that long is a PING. */
   #watch(silence: number): void {
-    let idle = 0;
-    const idleLooks = Math.max(1, Math.min(looks, Math.floor((this.welcome.idle / 3 / silence) * looks)));
-    this.#timer = setInterval(
-      () => {
-        const heard = this.#heard;
-        this.#heard = false;
-        if (heard) this.#quiet = 0;
-        if (this.#queue.inFlight) {
-          idle = 0;
-          if (heard) return;
-          // Looks are counted and not time: a stall of this process is no silence of the other.
-          this.#quiet += 1;
-          if (this.#quiet >= looks - 1) {
-            this.end(
-              new ExomemError('Disconnected', `not a byte from ${formatAddress(this.#address)} for ${silence} ms`, {
-                where: this.where,
-              }),
-            );
-          }
-        } else if (++idle >= idleLooks && this.#queue.next === undefined) {
-          idle = 0;
-          this.#ask<void>(op.ping, 0, 0n, 0n, undefined, undefined, false, undefined, undefined).catch(() => undefined);
+    const idle = this.welcome.idle || Number.POSITIVE_INFINITY;
+    const period = Math.max(1, Math.min(silence / 8, idle / 8));
+    // The first look that finds nothing may come right after the last byte.
+    const silentLooks = Math.max(1, Math.floor(silence / period) - 1);
+    const idleLooks = Math.max(1, Math.floor(Math.min(silence, idle / 2) / period));
+    let idleFor = 0;
+    this.#timer = setInterval(() => {
+      const heard = this.#heard;
+      this.#heard = false;
+      if (heard) this.#quiet = 0;
+      if (this.#queue.inFlight) {
+        idleFor = 0;
+        if (heard) return;
+        // Looks are counted and not time: a stall of this process is no silence of the other.
+        this.#quiet += 1;
+        if (this.#quiet >= silentLooks) {
+          const what = `not a byte from ${formatAddress(this.#address)} for ${silence} ms`;
+          this.end(new ExomemError('Disconnected', what, { where: this.where }));
         }
-      },
-      Math.max(1, silence / looks),
-    );
+      } else if (++idleFor >= idleLooks) {
+        idleFor = 0;
+        this.#ask<void>(op.ping, 0, 0n, 0n, undefined, undefined, false, undefined, undefined).catch(() => undefined);
+      }
+    }, period);
     this.#timer.unref();
   }
 

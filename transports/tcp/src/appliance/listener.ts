@@ -1,6 +1,7 @@
-import { unlinkSync } from 'node:fs';
+import { existsSync, lstatSync, unlinkSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
+import { dirname } from 'node:path';
 import type { ErrorCode } from '@exomem/core';
 import { ExomemError } from '@exomem/core';
 import { type Address, formatAddress } from '../address.js';
@@ -19,7 +20,7 @@ export async function listen(address: Address, accept: (socket: Socket) => void)
     await bind(server, address);
   } catch (error) {
     // A socket that nobody listens on any more is what a killed appliance leaves behind.
-    if ('path' in address && codeOf(error) === 'EADDRINUSE' && !(await answers(address.path))) {
+    if ('path' in address && codeOf(error) === 'EADDRINUSE' && (await isLeft(address.path))) {
       unlinkSync(address.path);
       await bind(server, address).catch((again) => {
         throw failed(again, address);
@@ -46,15 +47,16 @@ function bind(server: Server, address: Address): Promise<void> {
   });
 }
 
-/** Whether somebody accepts connections on a socket of the file system. */
-function answers(path: string): Promise<boolean> {
+/** Whether a path is a socket, and nobody accepts connections on it. */
+async function isLeft(path: string): Promise<boolean> {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return false;
   return new Promise<boolean>((resolve) => {
     const socket = connect({ path });
     socket.once('connect', () => {
       socket.destroy();
-      resolve(true);
+      resolve(false);
     });
-    socket.once('error', (error) => resolve(codeOf(error) !== 'ECONNREFUSED'));
+    socket.once('error', (error) => resolve(codeOf(error) === 'ECONNREFUSED'));
   });
 }
 
@@ -64,6 +66,8 @@ function codeOf(error: unknown): string | undefined {
 
 function failed(error: unknown, address: Address): ExomemError {
   const where = formatAddress(address);
+  // For a socket in a folder that is not there the system's answer arrives as a lack of rights.
+  const code = 'path' in address && !existsSync(dirname(address.path)) ? 'ENOENT' : codeOf(error);
   const known: Record<string, readonly [ErrorCode, string, string]> = {
     EADDRINUSE: ['Busy', `${where} is in use`, 'choose another address, or port 0 for any that is free'],
     EACCES: ['PermissionDenied', `${where} may not be listened on`, 'choose a port over 1023, or a folder of your own'],
@@ -75,10 +79,10 @@ function failed(error: unknown, address: Address): ExomemError {
     ENOTFOUND: ['Unavailable', `the name in ${where} is not known`, 'give an address of this machine'],
     ENOENT: ['NotFound', `there is no folder for ${where}`, 'make it first'],
   };
-  const [code, what, advice] = known[codeOf(error) ?? ''] ?? [
+  const [kind, what, advice] = known[code ?? ''] ?? [
     'Unavailable',
     `cannot listen on ${where}: ${String(error)}`,
     'choose another address',
   ];
-  return new ExomemError(code, what, { where, advice, cause: error });
+  return new ExomemError(kind, what, { where, advice, cause: error });
 }

@@ -182,10 +182,11 @@ export class Client implements AsyncDisposable {
     const { geometry } = this;
     const member = await run(joinMember(geometry, introduction), this.#bench);
     this.#member = member;
-    await this.#beatSession!.bind(bindingOf(geometry, member.slot, member.incarnation));
-    this.#leaseEnd = this.surroundings.now() + this.superblock.lease;
-    this.#life = this.#live();
     try {
+      const binding = bindingOf(geometry, member.slot, member.incarnation);
+      await run(surely({ op: 'bind', member: binding }), this.#beatBench!);
+      this.#leaseEnd = this.surroundings.now() + this.superblock.lease;
+      this.#life = this.#live();
       const half = arenaHalf(geometry, member.slot, member.incarnation);
       const arena = new RecordArena(half.offset, half.length);
       // The identity follows; what counts for reading is that live records in our half are noticed.
@@ -465,7 +466,7 @@ export class Client implements AsyncDisposable {
           throw error;
         }
         await this.surroundings.sleep(50);
-        await this.#beat();
+        await this.#beat().catch((error) => this.#missed(error));
         await this.tidy();
         await this.run(allocator.discover());
         await this.#judge();

@@ -326,6 +326,11 @@ export class RegionFile implements AsyncDisposable {
           insertExtent(kept, { at, page: run.page + step, pages: 1 });
           continue;
         }
+        // A record of ours that we thought had failed.
+        if (theirs.page + (at - theirs.at) === run.page + step) {
+          client.settle(this.inode, [{ at, page: run.page + step, pages: 1 }]);
+          continue;
+        }
         const bytes = new Uint8Array(pageSize);
         await client.readBytes(pageOffset(client.geometry, run.page + step), bytes);
         await client.writeBytes(pageOffset(client.geometry, theirs.page + (at - theirs.at)), bytes);

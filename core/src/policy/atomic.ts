@@ -715,6 +715,8 @@ class AtomicAllocator implements Allocator {
 
 /** Pages are in use from now on. */
 function take(owned: OwnedGroup, set: number, named: boolean): void {
+  // They were let go once, and perhaps twice: whoever takes them now must not lose them to that.
+  owned.dismissed &= ~set;
   owned.clean &= ~set;
   owned.mine |= set;
   if (named) owned.constructing |= set;

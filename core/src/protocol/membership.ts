@@ -29,7 +29,7 @@ import {
 import type { BatchAnswer } from '../transport/step.js';
 import { compareExchange, load, read, write } from '../transport/step.js';
 import type { MemberBinding } from '../transport/transport.js';
-import { batch, drain, type Protocol, random } from './protocol.js';
+import { batch, drain, type Protocol, pause, random } from './protocol.js';
 
 /** A member slot that is ours. */
 export interface Member {
@@ -155,7 +155,8 @@ export function bindingOf(geometry: Geometry, slot: number, incarnation: number)
 export function* joinMember(geometry: Geometry, introduction: Introduction): Protocol<Member> {
   const start = ((yield random) as number) % geometry.memberSlots;
   const beat = ((yield random) as number) * 256 + (((yield random) as number) & 255);
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 6; round++) {
+    if (round > 1) yield pause(20 * round);
     const lines = yield* readMembers(geometry);
     for (let at = 0; at < lines.length; at++) {
       const { slot, state, incarnation, word } = lines[(start + at) % lines.length]!;
@@ -170,8 +171,8 @@ export function* joinMember(geometry: Geometry, introduction: Introduction): Pro
       yield* surely(write(line + memberFields.w1, wordBytes(encodeApplied(incarnation + 1, 0))));
       return { slot, incarnation: incarnation + 1, word: joining, introduction };
     }
-    // Who left is FENCED until somebody has seen that it holds nothing any more.
-    if ((yield* collectLeavers(geometry)) === 0) break;
+    // Who left is FENCED until somebody has seen that it holds nothing any more: us, or the steward just now.
+    yield* collectLeavers(geometry);
   }
   throw new ExomemError('Busy', `all ${geometry.memberSlots} member slots of the region are taken`, {
     advice: '`exomem members` shows who has them; end one, or format the region with more',

@@ -27,6 +27,11 @@ for (const [index, shape] of shapes.entries()) {
       inapplicable,
     );
   });
+  if (index === 0) {
+    const options = { workers: 4, increments: 250_000, incrementsPerBatch: 64 };
+    const many = transportLaws(tcpSubject(shape), options).find(({ id }) => id === 'contended-increments')!;
+    test('of a million increments by four processes none is lost', many.run);
+  }
   for (const { id, sentence, skip, run } of laws) if (skip === undefined) test(`${id}: ${sentence}`, run);
   if (index === shapes.length - 1) test.after(() => rmSync(folder, { recursive: true }));
   test.run();

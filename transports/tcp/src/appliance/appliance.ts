@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { RegionMemory } from '@exomem/core';
 import { ExomemError } from '@exomem/core';
-import { type Address, formatUrl, parseListen } from '../address.js';
+import { type Address, formatAddress, formatUrl, parseListen } from '../address.js';
 import { limits as frameLimits } from '../wire/format.js';
 import { Chunks } from '../wire/outbox.js';
 import { ApplianceConnection, type Host } from './connection.js';
@@ -185,7 +185,10 @@ export class Appliance implements AsyncDisposable {
       socket.destroy();
       return;
     }
-    const peer = socket.remoteAddress === undefined ? 'local' : `${socket.remoteAddress}:${socket.remotePort}`;
+    const peer =
+      socket.remoteAddress === undefined || socket.remotePort === undefined
+        ? 'local'
+        : formatAddress({ host: socket.remoteAddress, port: socket.remotePort });
     const connection = new ApplianceConnection(this.#host, socket, peer);
     this.#connections.add(connection);
     if (this.#closing !== undefined) connection.refuse('Closed', 'the appliance ends');

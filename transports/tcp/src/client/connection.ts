@@ -4,7 +4,7 @@ import type { BatchAnswer, MemberBinding, MemoryStep, Wait } from '@exomem/core'
 import { ExomemError, isExomemError, notRun } from '@exomem/core';
 import { type Address, formatAddress } from '../address.js';
 import { Feed } from '../wire/feed.js';
-import { headerBytes, limits, op, opNames, padded } from '../wire/format.js';
+import { headerBytes, limits, offeredFeatures, op, opNames, padded } from '../wire/format.js';
 import { decodeWelcome, encodeHello, type Hello, type Welcome, welcomeBytes, welcomeText } from '../wire/hello.js';
 import { Chunks, Outbox } from '../wire/outbox.js';
 import { errorOf, statusOk } from '../wire/status.js';
@@ -480,6 +480,7 @@ export class ClientConnection extends Feed {
     const greeting = this.#greeting;
     this.#greeting = nothing;
     this.welcome = decodeWelcome(greeting, new DataView(greeting.buffer), 0);
+    if ((this.welcome.features & ~offeredFeatures) !== 0n) throw this.#nonsense('features that were not offered');
     this.#stage = stage.header;
     this.need = headerBytes;
     const opening = this.#opening;

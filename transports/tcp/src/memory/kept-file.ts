@@ -88,6 +88,13 @@ export class KeptFile {
     );
   }
 
+  /** Leaves nothing of a file that was made just now. */
+  abandon(): void {
+    ftruncateSync(this.fd, 0);
+    unlinkSync(this.path);
+    this.close();
+  }
+
   /** Lets others have it. */
   close(): void {
     this.#libc.unlock(this.fd);
@@ -148,10 +155,10 @@ function openLocked(path: string, mayCreate: boolean, libc: Libc): { fd: number;
   }
 }
 
-/** The process that has the lock, as /proc/locks tells it. */
+/** The process that has the lock, as /proc/locks tells it; one in another namespace of processes has no number here. */
 function lockHolder(file: Stats): string | undefined {
   try {
-    const inode = new RegExp(`FLOCK\\s+\\S+\\s+\\S+\\s+(\\d+)\\s+\\S+:${file.ino}\\s`);
+    const inode = new RegExp(`FLOCK\\s+\\S+\\s+\\S+\\s+([1-9]\\d*)\\s+\\S+:${file.ino}\\s`);
     return inode.exec(readFileSync('/proc/locks', 'utf8'))?.[1];
   } catch {
     return undefined;

@@ -48,13 +48,9 @@ export function fileRoom(directory: string): Room {
 export function checkRoom(bytes: number, room: Room, beside = 0): void {
   if (bytes + beside <= room.free) return;
   const most = Math.max(0, Math.floor((room.free - beside) / 1_048_576));
-  throw new ExomemError(
-    'Unavailable',
-    `${mebibytes(bytes)} are more than ${room.of} has free: ${mebibytes(room.free)}`,
-    {
-      advice: most > 0 ? `ask for at most ${most}M (--size ${most}M), or make room` : 'make room first',
-    },
-  );
+  throw new ExomemError('Unavailable', `${inUnits(bytes)} are more than ${room.of} has free: ${inUnits(room.free)}`, {
+    advice: most > 0 ? `ask for at most ${most}M (--size ${most}M), or make room` : 'make room first',
+  });
 }
 
 /** {@link checkRoom} of memory, which leaves this process some of its own. @throws `Unavailable` */
@@ -62,8 +58,11 @@ export function checkMemoryRoom(bytes: number, paths?: SystemPaths): void {
   checkRoom(bytes, memoryRoom(paths), ownNeed);
 }
 
-function mebibytes(bytes: number): string {
-  return `${(bytes / 1_048_576).toFixed(1)} MiB`;
+function inUnits(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  let unit = 0;
+  for (; bytes >= 1024 && unit < units.length - 1; unit += 1) bytes /= 1024;
+  return `${unit === 0 ? bytes : bytes.toFixed(1)} ${units[unit]}`;
 }
 
 function machineRoom({ proc }: SystemPaths): Room | undefined {

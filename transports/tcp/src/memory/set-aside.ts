@@ -3,7 +3,7 @@ import { ExomemError, RegionMemory } from '@exomem/core';
 import { KeptFile } from './kept-file.js';
 import { type Libc, loadLibc, requireLibc } from './libc.js';
 import { inStretches, Mapping, type Progress, segmentBytes, touch } from './mapping.js';
-import { checkMemoryRoom } from './room.js';
+import { checkMemoryRoom, memoryRoom } from './room.js';
 
 export interface SetAsideOptions extends Progress {
   /** Bytes, a positive multiple of 8. May be left out where `file` exists: it has a size. */
@@ -52,10 +52,14 @@ async function inFile(path: string, size: number | undefined, progress: Progress
   let segments: readonly ArrayBuffer[];
   try {
     const mapping = new Mapping(libc, file.fd, file.size);
-    await mapping.populate(false, file.created ? { signal: progress.signal } : progress);
+    // What is on a disk and larger than the memory there is cannot be brought into it: it is paged in as it is used.
+    if (file.size <= memoryRoom().free) {
+      await mapping.populate(false, file.created ? { signal: progress.signal } : progress);
+    }
     segments = mapping.segments;
   } catch (error) {
-    file.close();
+    if (file.created) file.abandon();
+    else file.close();
     throw error;
   }
   return backing(segments, file.created, file.path, async () => {
@@ -67,7 +71,7 @@ async function inFile(path: string, size: number | undefined, progress: Progress
   });
 }
 
-/** A file that has no name and lives in memory: other processes may map it, and it ends with the last of them. */
+/** A file that has no name and lives in memory: it ends with this process at the latest. */
 async function inMemoryFile(libc: Libc, size: number, progress: Progress): Promise<BackingMemory> {
   const fd = libc.memfdCreate('exomem');
   let mapping: Mapping;

@@ -49,6 +49,8 @@ export const recordUnit = 64;
 /** Bytes that the page number in the root, and the address in a log slot, can reach: 256 TiB. */
 export const largestRegion = 2 ** 48;
 
+/** Room for two snapshots of some three million files. */
+const reserveLimit = 512 * 1024 * 1024;
 const KiB = 1024;
 const GiB = 1024 ** 3;
 
@@ -101,7 +103,7 @@ export function planGeometry(size: number, options: GeometryOptions = {}): Geome
   const groupCount = Math.floor((copyOffset - dataOffset) / groupBytes);
   const reserveGroups = integer(
     'number of reserved groups',
-    options.reserveGroups ?? Math.max(2, Math.floor(groupCount / 32)),
+    options.reserveGroups ?? clamp(Math.floor(groupCount / 20), 2, Math.ceil(reserveLimit / groupBytes)),
     0,
     2 ** 40,
   );

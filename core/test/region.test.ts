@@ -246,7 +246,7 @@ const example: Superblock = {
   incompat: 1n,
   roCompat: 0n,
   uuid: Uint8Array.from({ length: 16 }, (_, at) => 0xf0 + at),
-  geometry: planGeometry(size),
+  geometry: planGeometry(size, { reserveGroups: 7 }),
   lease: 10_000,
   delay: 2_000,
   drift: 10_000,

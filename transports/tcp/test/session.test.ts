@@ -48,6 +48,18 @@ test('moves bytes of any length at any phase, over many frames', async () => {
   }
 });
 
+test('keeps thousands of short writes and reads in flight apart', async () => {
+  await using served = await Served.start(32 << 20);
+  const session = await served.connect();
+  const all = randomBytes(4000 * 5003);
+  const back = Buffer.alloc(all.byteLength);
+  const calls: unknown[] = [];
+  for (let at = 0; at < all.byteLength; at += 5003) calls.push(session.write(at, all.subarray(at, at + 5003)));
+  for (let at = 0; at < all.byteLength; at += 5003) calls.push(session.read(at, back.subarray(at, at + 5003)));
+  await Promise.all(calls);
+  assert.is(Buffer.compare(all, back), 0);
+});
+
 test('takes and fills shared memory', async () => {
   await using served = await Served.start();
   const session = await served.connect();

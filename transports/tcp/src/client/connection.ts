@@ -276,7 +276,7 @@ export class ClientConnection extends Feed {
       queue.sent += 1;
       if (request.op === op.write) {
         const { bytes } = request;
-        if (bytes!.byteLength < referenceBytes) outbox.bytes.set(bytes!, outbox.reserve(bytes!.byteLength));
+        if (bytes!.byteLength < referenceBytes) outbox.put(bytes!);
         else {
           socket.cork();
           outbox.flush();

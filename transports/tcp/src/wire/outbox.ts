@@ -71,6 +71,7 @@ export class Outbox {
     return this.#socket.writableLength >= (scarce ? limits.frugal : limits.queued);
   }
 
+  /** The buffer that positions count in; another one after the next `reserve`. */
   get bytes(): Buffer {
     return this.#chunks.current;
   }
@@ -86,6 +87,13 @@ export class Outbox {
     const at = this.#used;
     this.#used = at + length;
     return at;
+  }
+
+  /** Copies `bytes` in, at most what a batch may have. */
+  put(bytes: Uint8Array): void {
+    // Making room may put another buffer in the place of the current one.
+    const at = this.reserve(bytes.byteLength);
+    this.#chunks.current.set(bytes, at);
   }
 
   /** Gives back what of the last reservation was not needed. */

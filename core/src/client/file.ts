@@ -34,6 +34,8 @@ export class RegionFile implements AsyncDisposable {
   #written: ByteRange[] = [];
   #size = 0;
   #time: bigint | undefined;
+  /** Counts writes: the clock may stand still between two of them. */
+  #changes = 0;
   #unpublished = 0;
   #since = 0;
 
@@ -125,6 +127,7 @@ export class RegionFile implements AsyncDisposable {
       const now = client.surroundings.now();
       if (this.#time === undefined) this.#since = now;
       this.#time = client.surroundings.wallClock();
+      this.#changes++;
       this.#unpublished += source.byteLength;
       if (this.#unpublished >= publishBytes || now - this.#since >= publishAge) await this.flush();
     } finally {
@@ -280,6 +283,7 @@ export class RegionFile implements AsyncDisposable {
     const { client, inode } = this;
     while (this.#time !== undefined) {
       const time = this.#time;
+      const changes = this.#changes;
       const extents = this.#pending.slice(0, extentsPerRecord);
       const written = this.#written.slice(0, extentsPerRecord);
       const whole = extents.length === this.#pending.length && written.length === this.#written.length;
@@ -303,12 +307,13 @@ export class RegionFile implements AsyncDisposable {
       client.settle(inode, extents);
       this.#pending = this.#pending.slice(extents.length);
       this.#written = this.#written.slice(written.length);
+      if (!whole) continue;
+      this.#unpublished = 0;
+      this.#since = client.surroundings.now();
       // What was written meanwhile, without a lock, waits for the next time.
-      if (whole && this.#time === time) {
-        this.#time = undefined;
-        this.#unpublished = 0;
-        this.#size = 0;
-      }
+      if (this.#changes !== changes) return;
+      this.#time = undefined;
+      this.#size = 0;
     }
   }
 

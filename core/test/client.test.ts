@@ -137,6 +137,26 @@ test('space of removed files comes back, with a steward and without', async () =
   await steward.stop();
 });
 
+test('an observer joins nothing, and reads names and bytes', async () => {
+  const { open } = await region(16 * MiB);
+  await using client = await open();
+  const file = await client.namespace.open('/f', { create: true });
+  const data = new Uint8Array(100_000).fill(7);
+  await file.write(0, data);
+  await file.close();
+  await using observer = await open('observer');
+  assert.is((await observer.members()).members.filter(({ state }) => state !== 0).length, 1);
+  const seen = await observer.namespace.open('/f');
+  const back = new Uint8Array(data.length);
+  assert.is(await seen.read(0, back), data.length);
+  assert.is(Buffer.compare(back, data), 0);
+  assert.is(await code(seen.write(0, data)), 'PermissionDenied');
+  assert.is(await code(observer.namespace.mkdir('/d')), 'PermissionDenied');
+  assert.is(await code(observer.allocate(1)), 'PermissionDenied');
+  await client.namespace.unlink('/f');
+  assert.is(await code(seen.read(0, back)), 'StaleHandle');
+});
+
 test('the log goes on over several laps; a newcomer reads a snapshot', async () => {
   const { open } = await region(16 * MiB);
   await using client = await open();

@@ -232,7 +232,8 @@ export class Client implements AsyncDisposable {
   get state(): NamespaceState {
     return this.replica.state;
   }
-  #mustBeMember(): void {
+  /** @throws `PermissionDenied` for a client that only looks. */
+  mustBeMember(): void {
     if (this.#allocator === undefined) this.#onlyLooks();
   }
   #onlyLooks(): never {
@@ -257,7 +258,6 @@ export class Client implements AsyncDisposable {
   /** Opens a file by its inode. Close it. @throws `StaleHandle`, `IsDirectory`. */
   openFile(inode: number): RegionFile {
     this.check();
-    this.#mustBeMember();
     let file = this.#files.get(inode);
     if (file === undefined) {
       this.state.file(inode);
@@ -336,7 +336,7 @@ export class Client implements AsyncDisposable {
   /** Waits for a lease, without which no byte of data may be touched. Undefined: there is one. */
   lease(): Promise<void> | undefined {
     this.check();
-    if (this.surroundings.now() < this.#leaseEnd) return undefined;
+    if (this.role === 'observer' || this.surroundings.now() < this.#leaseEnd) return undefined;
     return this.#renewLease();
   }
   async #renewLease(): Promise<void> {
@@ -400,7 +400,7 @@ export class Client implements AsyncDisposable {
 
   /** Appends to the log. See {@link NamespaceReplica.append}. */
   async append(draft: Draft): Promise<number> {
-    this.#mustBeMember();
+    this.mustBeMember();
     return this.#replicaLock.run(async () => {
       const index = await this.run(this.replica.append(draft));
       if (this.replica.snapshotDue() && this.surroundings.now() >= this.#snapshotAgain) {

@@ -78,30 +78,14 @@ export class RegionFile implements AsyncDisposable {
   async read(position: number, target: Uint8Array): Promise<number> {
     checkPosition(position);
     const { client } = this;
+    if (client.role === 'observer') return this.#readAsObserver(position, target);
     const waiting = client.lease();
     if (waiting !== undefined) await waiting;
     const index = client.replica.index;
     client.pins.take(index);
     try {
-      const inode = client.state.file(this.inode);
-      const length = Math.min(target.byteLength, Math.max(inode.size, this.#size) - position);
-      if (length <= 0) return 0;
-      const waits: Promise<void>[] = [];
-      for (const piece of this.#pieces(inode.extents, position, length)) {
-        const bytes = target.subarray(piece.from - position, piece.to - position);
-        if (piece.offset < 0) bytes.fill(0);
-        else {
-          const wait = client.readBytes(piece.offset, bytes);
-          if (wait !== undefined) waits.push(wait);
-        }
-      }
-      let unwritten: readonly ByteRange[] = inode.unwritten;
-      if (unwritten.length > 0) for (const { from, to } of this.#written) unwritten = withoutRange(unwritten, from, to);
-      if (waits.length > 0) await allOf(waits);
-      for (const { from, to } of unwritten) {
-        if (from < position + length && to > position)
-          target.fill(0, Math.max(0, from - position), Math.min(length, to - position));
-      }
+      const { extents, unwritten, size } = client.state.file(this.inode);
+      const length = await this.#gather(extents, unwritten, Math.max(size, this.#size), position, target);
       const late = client.lease();
       if (late !== undefined) await late;
       return length;
@@ -110,11 +94,57 @@ export class RegionFile implements AsyncDisposable {
     }
   }
 
+  async #gather(
+    extents: readonly FileExtent[],
+    unwritten: readonly ByteRange[],
+    size: number,
+    position: number,
+    target: Uint8Array,
+  ): Promise<number> {
+    const length = Math.min(target.byteLength, size - position);
+    if (length <= 0) return 0;
+    const waits: Promise<void>[] = [];
+    for (const piece of this.#pieces(extents, position, length)) {
+      const bytes = target.subarray(piece.from - position, piece.to - position);
+      if (piece.offset < 0) bytes.fill(0);
+      else {
+        const wait = this.client.readBytes(piece.offset, bytes);
+        if (wait !== undefined) waits.push(wait);
+      }
+    }
+    let zero = unwritten;
+    if (zero.length > 0) for (const { from, to } of this.#written) zero = withoutRange(zero, from, to);
+    if (waits.length > 0) await allOf(waits);
+    for (const { from, to } of zero) {
+      if (from < position + length && to > position)
+        target.fill(0, Math.max(0, from - position), Math.min(length, to - position));
+    }
+    return length;
+  }
+
+  /**
+   * Nobody waits for an observer before pages are reused. But what the log still names after the bytes were read was
+   * named all the while; what it does not is read again.
+   */
+  async #readAsObserver(position: number, target: Uint8Array): Promise<number> {
+    const { client } = this;
+    for (let attempt = 0; attempt < 100; attempt++) {
+      const { extents, unwritten, size } = client.state.file(this.inode);
+      const length = await this.#gather([...extents], unwritten, size, position, target);
+      await client.refresh();
+      const after = client.state.file(this.inode);
+      // A file that only grew still has the same list of extents; one that was cut off has a new one.
+      if (after.extents === extents && after.unwritten === unwritten) return length;
+    }
+    throw new ExomemError('Busy', 'the file changes faster than it can be read', { where: client.where });
+  }
+
   /** Writes `source` at `position`; the file grows as needed. @throws `StaleHandle`, `RegionFull`, `OutOfRange`. */
   async write(position: number, source: Uint8Array): Promise<void> {
     checkPosition(position + source.byteLength);
-    if (source.byteLength === 0) return;
     const { client } = this;
+    client.mustBeMember();
+    if (source.byteLength === 0) return;
     const waiting = client.lease();
     if (waiting !== undefined) await waiting;
     const index = client.replica.index;

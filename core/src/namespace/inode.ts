@@ -19,7 +19,7 @@ export interface Inode {
   readonly entries: Map<string, number> | undefined;
   /** Of a directory: where it is; the root is in itself. */
   parent: number;
-  /** Of a file, ascending by `at`, without overlap. */
+  /** Of a file, ascending by `at`, without overlap. Pages that come are put into it; when pages go it is another. */
   extents: FileExtent[];
   /** Ranges within its pages that were cut off and not written since: they read as zero. Ascending. */
   unwritten: ByteRange[];

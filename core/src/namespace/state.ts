@@ -323,6 +323,7 @@ export class NamespaceState {
     const before = weightOf(inode);
     if (size < inode.size) {
       const kept = Math.ceil(size / this.pageSize);
+      inode.extents = [...inode.extents];
       while (inode.extents.length > 0) {
         const last = inode.extents.at(-1)!;
         if (last.at + last.pages <= kept) break;

@@ -1,3 +1,4 @@
+export { errnoOf, errnoTable } from './file-system/errno.js';
 export { FileSystem, type FileSystemOptions } from './file-system/file-system.js';
 export { fuseNative } from './hosts/fuse-native/index.js';
 export type { HostLimit, HostMount, HostOptions, MountHost, Obstacle } from './hosts/host.js';

@@ -120,7 +120,11 @@ export class Client implements AsyncDisposable {
     this.replica = new NamespaceReplica(this.geometry);
     this.namespace = new Namespace(this);
     this.#watch = new Watch(this, (event) => this.#events.next(event));
-    this.replica.onRelease = (page, pages, index) => this.#allocator?.dismiss(page, pages, index);
+    this.replica.onRelease = (page, pages, index) => {
+      // Whoever asks for space now may be served soon.
+      this.#fullUntil = 0;
+      this.#allocator?.dismiss(page, pages, index);
+    };
     this.replica.onReload = () => (this.#rejudge = true);
     this.replica.onRecord = (record) => {
       if (this.#events.observed) {

@@ -270,7 +270,10 @@ export class RegionFile implements AsyncDisposable {
         }
         return { at, page: extent.page, pages: Math.min(wanted, extent.pages) };
       } catch (error) {
-        const full = isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented');
+        const full =
+          isExomemError(error, 'RegionFull') ||
+          isExomemError(error, 'Fragmented') ||
+          isExomemError(error, 'OutOfRange');
         if (!full || pages === 1) throw error;
         // No room for it in one piece: rather in several than not at all.
         pages = pages > wanted ? wanted : Math.ceil(pages / 2);

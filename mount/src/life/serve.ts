@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, isExomemError } from '@exomem/core';
 import { FileSystem } from '../file-system/file-system.js';
 import { fuseNative } from '../hosts/fuse-native/index.js';
@@ -44,20 +45,14 @@ export async function serveMount(client: Client, dir: string, options: ServeOpti
     onFault: options.onFault ?? ((error) => console.error('exomem mount:', error)),
   });
   const entry = await mountAt(place);
-  let timer: NodeJS.Timeout;
+  const there = async (): Promise<boolean> => entry !== undefined && (await mountAt(place))?.id === entry.id;
+  const stopWatching = new AbortController();
+  const ended = (async () => {
+    while (await there()) await sleep(watchInterval, undefined, { signal: stopWatching.signal }).catch(() => undefined);
+    mounted.end();
+    await fileSystem.close();
+  })();
   let unmounting: Promise<void> | undefined;
-  const ended = new Promise<void>((resolve) => {
-    const look = async (): Promise<void> => {
-      if (entry !== undefined && (await mountAt(place))?.id === entry.id) {
-        timer = setTimeout(look, watchInterval);
-        return;
-      }
-      mounted.end();
-      await fileSystem.close();
-      resolve();
-    };
-    timer = setTimeout(look, watchInterval);
-  });
   return {
     dir: place,
     ended,
@@ -68,6 +63,7 @@ export async function serveMount(client: Client, dir: string, options: ServeOpti
         } catch (error) {
           if (!isExomemError(error, 'NotFound')) throw error;
         }
+        stopWatching.abort();
         await ended;
       })();
       return unmounting;

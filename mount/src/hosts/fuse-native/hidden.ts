@@ -3,7 +3,7 @@
  * file system keeps such files by itself and needs no name for it, so these names exist in this host alone.
  */
 export class HiddenNames {
-  readonly #inodes = new Map<string, number>();
+  readonly #files = new Map<string, { readonly inode: number; readonly parent: number }>();
 
   /** The name, if the path is one that libfuse gives: a node and a count, unique while it is mounted. */
   nameIn(path: string): string | undefined {
@@ -14,13 +14,19 @@ export class HiddenNames {
   }
 
   get(name: string): number | undefined {
-    return this.#inodes.get(name);
+    return this.#files.get(name)?.inode;
   }
-  set(name: string, inode: number): void {
-    this.#inodes.set(name, inode);
+  set(name: string, inode: number, parent: number): void {
+    this.#files.set(name, { inode, parent });
   }
   /** Whether there was such a name. */
   delete(name: string): boolean {
-    return this.#inodes.delete(name);
+    return this.#files.delete(name);
+  }
+
+  /** Whether libfuse believes one of its names to be in that directory: without it, it could not find the file. */
+  isIn(directory: number): boolean {
+    for (const { parent } of this.#files.values()) if (parent === directory) return true;
+    return false;
   }
 }

@@ -51,6 +51,11 @@ export const limits: readonly HostLimit[] = [
     reason: 'libfuse 2 gives the replaced file another name first, in a request of its own',
   },
   {
+    name: 'removed-directory',
+    effect: 'a directory is not empty (ENOTEMPTY) while a file that was removed from it is still open here',
+    reason: 'libfuse 2 finds an open file by its path alone',
+  },
+  {
     name: 'live',
     effect: 'what is open or mapped does not see what another mount writes until it is opened again',
     reason: 'libfuse 2 as bound cannot invalidate what the kernel has cached',

@@ -61,14 +61,21 @@ export function operationsOn(fileSystem: FileSystem, onFault: (error: unknown) =
     return [at === 0 ? rootInode : found(path.slice(0, at)), path.slice(at + 1)];
   };
 
+  const keepHidden = (directory: number, path: string): void => {
+    if (hidden.isIn(directory)) throw new ExomemError('NotEmpty', `a removed file of ${path} is open`);
+  };
+
   const rename = async (path: string, newPath: string): Promise<void> => {
     const secret = hidden.nameIn(newPath);
     const inode = found(path);
     if (secret !== undefined && fileSystem.isOpen(inode)) {
-      await fileSystem.unlink(...place(path));
-      hidden.set(secret, inode);
+      const [parent, name] = place(path);
+      await fileSystem.unlink(parent, name);
+      hidden.set(secret, inode, parent);
       return;
     }
+    const replaced = find(newPath);
+    if (replaced !== undefined) keepHidden(replaced, newPath);
     await fileSystem.rename(...place(path), ...place(newPath));
   };
 
@@ -185,7 +192,11 @@ export function operationsOn(fileSystem: FileSystem, onFault: (error: unknown) =
       reply(remove(path), answer);
     },
     rmdir(path, answer) {
-      reply((async () => fileSystem.rmdir(...place(path)))(), answer);
+      const work = async () => {
+        keepHidden(found(path), path);
+        await fileSystem.rmdir(...place(path));
+      };
+      reply(work(), answer);
     },
     rename(path, newPath, answer) {
       reply(rename(path, newPath), answer);

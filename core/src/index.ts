@@ -18,6 +18,7 @@ export * from './policy/resolve.js';
 export * from './protocol/format.js';
 export * from './protocol/membership.js';
 export * from './protocol/protocol.js';
+export * from './protocol/recover.js';
 export * from './protocol/runner.js';
 export * from './region/crc32c.js';
 export * from './region/geometry.js';

@@ -17,13 +17,22 @@ export class FaultySession implements Session {
   #tail: Promise<unknown> = Promise.resolve();
   #broken = false;
 
+  /** Whose lane this is, once it is bound. */
+  bound: MemberBinding | undefined;
+  revoked = false;
+  /** The client is dead: whatever it does, nothing comes of it. */
+  killed = false;
+
   constructor(
     readonly inner: Session,
     /** A number from 0 up to, not including, 1. */
     readonly chance: () => number,
     readonly rate: () => number,
+    /** All lanes to that region, so that one can shut out others. */
+    readonly lanes: Set<FaultySession>,
   ) {
-    this.capabilities = { ...inner.capabilities, synchronous: false, mapped: false };
+    this.capabilities = { ...inner.capabilities, synchronous: false, mapped: false, revoke: true };
+    lanes.add(this);
   }
   get size(): number {
     return this.inner.size;
@@ -38,6 +47,8 @@ export class FaultySession implements Session {
     const answer = this.#tail.then(async () => {
       for (let wait = Math.floor(this.chance() * 3); wait > 0; wait--)
         await new Promise<void>((resolve) => setImmediate(resolve));
+      if (this.revoked) throw new ExomemError('Fenced', 'revoked');
+      if (this.killed) throw new ExomemError('Disconnected', 'killed');
       if (this.#broken || this.epoch !== epoch) throw new ExomemError('OutcomeUnknown', 'cut');
       if (this.chance() < this.rate()) {
         this.#broken = true;
@@ -72,31 +83,59 @@ export class FaultySession implements Session {
     );
   }
   bind(member: MemberBinding): Promise<void> {
-    return Promise.resolve(this.inner.bind(member));
+    return this.#queue(() => {
+      this.inner.bind(member);
+      this.bound = member;
+    });
   }
   async renew(): Promise<void> {
+    if (this.killed) throw new ExomemError('Disconnected', 'killed');
     if (!this.#broken) return;
     await this.#tail;
     this.#broken = false;
     this.epoch++;
   }
-  revoke(): void {}
+  revoke({ slot, incarnation }: MemberBinding): void {
+    for (const lane of this.lanes)
+      if (lane.bound?.slot === slot && lane.bound.incarnation <= incarnation) lane.revoked = true;
+  }
   view(): Uint8Array {
     throw new ExomemError('UnsupportedCapability', 'no memory is shared');
   }
   close(): void {
     this.#broken = true;
+    this.lanes.delete(this);
     void this.inner.close();
   }
 }
 
-/** Wraps every session of a transport. */
-export function faulty(transport: Transport, chance: () => number, rate: () => number): Transport {
-  return {
-    name: 'faulty',
-    schemes: transport.schemes,
-    apiVersion: 1,
-    connect: async (url: string, options: ConnectOptions) =>
-      new FaultySession(await transport.connect(url, options), chance, rate),
-  };
+/** A transport whose sessions are faulty, and whose clients can be killed. */
+export class FaultyTransport implements Transport {
+  readonly name = 'faulty';
+  readonly apiVersion = 1;
+  readonly schemes: readonly string[];
+
+  constructor(
+    readonly inner: Transport,
+    readonly chance: () => number,
+    readonly rate: () => number,
+    readonly lanes = new Set<FaultySession>(),
+  ) {
+    this.schemes = inner.schemes;
+  }
+
+  async connect(url: string, options: ConnectOptions): Promise<Session> {
+    return new FaultySession(await this.inner.connect(url, options), this.chance, this.rate, this.lanes);
+  }
+
+  /** Ends a client as SIGKILL does: between two steps, or in the middle of one. */
+  kill(session: Session): void {
+    for (const lane of this.lanes) if (lane === session || same(lane, session)) lane.killed = true;
+  }
+}
+
+/** Whether both are lanes of one member. */
+function same(lane: FaultySession, session: Session): boolean {
+  const { bound } = session as FaultySession;
+  return bound !== undefined && lane.bound?.slot === bound.slot && lane.bound.incarnation === bound.incarnation;
 }

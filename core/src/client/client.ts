@@ -17,18 +17,19 @@ import {
   bindingOf,
   collectLeavers,
   dropPrincipal,
+  fenceMember,
   fenceSelf,
   handOver,
   joinMember,
   type Member,
   type MemberLine,
-  markLeft,
   type PrincipalLine,
   readMembers,
   readPrincipals,
   registerPrincipal,
 } from '../protocol/membership.js';
 import type { Protocol } from '../protocol/protocol.js';
+import { recoverMember, recoverPrincipals, scrub } from '../protocol/recover.js';
 import { type Bench, run, runSync, type Surroundings } from '../protocol/runner.js';
 import { arenaHalf, type Geometry } from '../region/geometry.js';
 import type { Superblock } from '../region/superblock.js';
@@ -41,6 +42,8 @@ import { RegionFile } from './file.js';
 import { Lock } from './lock.js';
 import { Namespace } from './namespace.js';
 import { Pins } from './pins.js';
+import type { StewardEvent } from './steward.js';
+import { Vigil } from './vigil.js';
 import { Watch } from './watch.js';
 
 export interface ClientOptions extends CallOptions {
@@ -62,6 +65,8 @@ export interface ClientOptions extends CallOptions {
 /** Milliseconds between two looks at the region. */
 const clientTick = 500;
 const stewardTick = 100;
+/** Milliseconds between two searches for words that belong to nobody alive. */
+const scrubInterval = 5000;
 
 /**
  * A program's place in a region: a member with one principal, its allocator and its copy of the namespace.
@@ -464,6 +469,7 @@ export class Client implements AsyncDisposable {
           deadline = now() + this.#patience;
           // What our own files have taken ahead is the nearest.
           for (const file of this.#files.values()) await file.shrink();
+          await this.lookAfter(this.#vigil);
           await this.#askAround(request.pages);
         } else if (now() >= deadline) {
           this.#fullUntil = now() + 1000;
@@ -515,6 +521,9 @@ export class Client implements AsyncDisposable {
     await this.#duties;
   }
   #duties: Promise<void> | undefined;
+  #looked = 0;
+  readonly #vigil = new Vigil();
+  readonly #stewards = new Vigil();
 
   async #attend(result: BeatResult): Promise<void> {
     try {
@@ -526,6 +535,15 @@ export class Client implements AsyncDisposable {
       if (result.wanted !== undefined) await this.#answer(result.wanted);
       for (const file of [...this.#files.values()]) if (file.overdue) await file.flush();
       await this.tidy();
+      const now = this.surroundings.now();
+      if (this.role === 'member' && now - this.#looked >= this.superblock.lease / 3) {
+        this.#looked = now;
+        const lines = await this.run(readMembers(this.geometry));
+        const stewards = lines.filter(({ state, steward }) => state === memberState.active && steward);
+        const silent = this.#stewards.observe(stewards, this.member.slot, now, this.superblock.wait);
+        // Where there is a steward that beats, it does that for all.
+        if (silent.length === stewards.length) await this.lookAfter(this.#vigil);
+      }
     } catch (error) {
       this.#missed(error);
     }
@@ -563,8 +581,53 @@ export class Client implements AsyncDisposable {
     else if (wanted.pages <= this.geometry.groupPages) await this.run(this.allocator.giveRoom(wanted, wanted.pages));
   }
 
+  /**
+   * Declares dead who has stood still for the wait, recovers the dead and those who left, and takes over words that belong
+   * to nobody any more. Any client may; the steward does it for all.
+   */
+  async lookAfter(vigil: Vigil, tell: (event: StewardEvent) => void = () => undefined): Promise<void> {
+    const { geometry, replica, allocator } = this;
+    const recoverer = { geometry, replica, allocator };
+    let lines = await this.run(readMembers(geometry));
+    // Without a way to shut it out, a member that only slept could still write where others do.
+    if (this.session.capabilities.revoke) {
+      const silent = vigil.observe(lines, this.member.slot, this.surroundings.now(), this.superblock.wait);
+      for (const line of silent) {
+        if (await this.run(fenceMember(geometry, line))) tell({ type: 'fenced', member: line });
+      }
+      if (silent.length > 0) lines = await this.run(readMembers(geometry));
+    }
+    for (const line of lines) {
+      if (line.state !== memberState.fenced) continue;
+      const recovery = await this.#replicaLock.run(() => this.run(recoverMember(recoverer, line)));
+      tell({ type: 'recovered', member: line, recovery });
+    }
+    const dying = (await this.run(readPrincipals(geometry))).filter(({ state }) => state === principalState.dying);
+    if (dying.length > 0) {
+      const groups = await this.#replicaLock.run(() => this.run(recoverPrincipals(recoverer, dying)));
+      tell({
+        type: 'recovered',
+        member: undefined,
+        recovery: { principals: dying.map(({ principal }) => principal), groups },
+      });
+    }
+    const now = this.surroundings.now();
+    if (now - this.#scrubbed >= scrubInterval) {
+      this.#scrubbed = now;
+      await this.#replicaLock.run(() => this.run(scrub(recoverer)));
+    }
+    await this.#judge();
+  }
+  #scrubbed = 0;
+
   /** Takes in principals that were handed to this member: merges them into the own one. How many. */
-  async receive(): Promise<number> {
+  receive(): Promise<number> {
+    // One at a time: a principal that is dropped is no longer ours to merge.
+    return this.#receiving.run(() => this.#receive());
+  }
+  readonly #receiving = new Lock();
+
+  async #receive(): Promise<number> {
     const own = this.identity;
     const { slot, incarnation } = this.member;
     const handed = (await this.run(readPrincipals(this.geometry))).filter(
@@ -578,6 +641,7 @@ export class Client implements AsyncDisposable {
     for (const { principal, incarnation: inc, word } of handed) {
       const from = { principal, incarnation: inc, word };
       await this.run(this.allocator.merge(from));
+      await this.#replicaLock.run(() => this.run(this.replica.takeReserve(principal, inc)));
       await this.run(dropPrincipal(this.geometry, from));
     }
     await this.#judge();
@@ -669,10 +733,9 @@ export class Client implements AsyncDisposable {
       const living = lines.filter((line) => line.state === memberState.active && line.slot !== this.member.slot);
       living.sort((a, b) => Number(b.steward) - Number(a.steward));
       for (const line of living) if (await this.run(handOver(geometry, identity, line))) return;
-      // Nobody is there: it stays as it is, and the next steward takes it in.
+      // Nobody is there: it stays as it is, for whoever comes next to recover.
     });
     await this.#beatLock.run(async () => {
-      await this.run(markLeft(geometry, this.#member!));
       await this.run(fenceSelf(geometry, this.#member!));
     });
     if (this.role !== 'steward') return;

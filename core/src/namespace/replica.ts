@@ -21,6 +21,7 @@ import {
   encodeSlot,
   joinWord,
   maxLap,
+  maxRootVersion,
   maxUserRootVersion,
   ownerHalf,
   pageBits,
@@ -474,21 +475,74 @@ export class NamespaceReplica {
     const idle = mine.filter((group) => !this.#constructing.has(group));
     if (idle.length === 0) return 0;
     // The words first, then the root: a snapshot that is swung to later is under construction still, or not ours.
-    const named = new Set<number>();
-    for (;;) {
-      const word = (yield* surely(load(this.geometry.controlOffset + controlFields.root))) as bigint;
-      const { page } = decodeRoot(word);
-      if (page === 0) break;
-      const header = yield* retried(() => this.#header(page));
-      const again = (yield* surely(load(this.geometry.controlOffset + controlFields.root))) as bigint;
-      if (again !== word) continue;
-      if (header === undefined) throw new ExomemError('Damaged', 'the snapshot of the namespace is damaged');
-      for (const { group, groups } of header.runs) for (let at = 0; at < groups; at++) named.add(group + at);
-      break;
-    }
+    const named = yield* this.#rootGroups();
     const free = idle.filter((group) => !named.has(group));
     yield* this.#releaseReserve(free, author.identity);
     return free.length;
+  }
+
+  /** The groups that the newest snapshot lies in. @throws `Damaged`. */
+  *#rootGroups(): Protocol<Set<number>> {
+    const rootOffset = this.geometry.controlOffset + controlFields.root;
+    for (;;) {
+      const named = new Set<number>();
+      const word = (yield* surely(load(rootOffset))) as bigint;
+      const { page } = decodeRoot(word);
+      if (page === 0) return named;
+      const header = yield* retried(() => this.#header(page));
+      if (((yield* surely(load(rootOffset))) as bigint) !== word) continue;
+      if (header === undefined) throw new ExomemError('Damaged', 'the snapshot of the namespace is damaged');
+      for (const { group, groups } of header.runs) for (let at = 0; at < groups; at++) named.add(group + at);
+      return named;
+    }
+  }
+
+  /**
+   * Takes over the reserve groups of another principal, in that and lower incarnations: what the root's snapshot lies
+   * in becomes ours, the rest free. Of a dead one the root was sealed before. How many.
+   */
+  *takeReserve(principal: number, incarnation: number): Protocol<number> {
+    const author = this.#author;
+    if (author === undefined) throw new ExomemError('PermissionDenied', 'this client only looks at the region');
+    const first = userGroups(this.geometry);
+    const high = ownerHalf(author.identity.principal, author.identity.incarnation);
+    const words = yield* this.#reserveWords();
+    let taken = 0;
+    let named: Set<number> | undefined;
+    for (let at = 0; at < words.length / 2; at++) {
+      const theirs = words[2 * at + 1]!;
+      if (theirs >>> 16 !== principal || (theirs & 0xffff) > incarnation || theirs === high) continue;
+      named ??= yield* this.#rootGroups();
+      const expected = joinWord(theirs, words[2 * at]!);
+      const desired = named.has(first + at) ? joinWord(high, words[2 * at]!) : 0n;
+      if ((yield* exchangeSurely(groupWordOffset(this.geometry, first + at), expected, desired)) === expected) taken++;
+    }
+    return taken;
+  }
+
+  /**
+   * Swings the root to where it points already, with a new version: a compareExchange on it that a dead one has on its way
+   * fails.
+   */
+  *seal(): Protocol<void> {
+    const rootOffset = this.geometry.controlOffset + controlFields.root;
+    for (;;) {
+      const word = (yield* surely(load(rootOffset))) as bigint;
+      const { version, page } = decodeRoot(word);
+      // At the last version nothing swings it any more: it counts as sealed.
+      if (version >= maxRootVersion) return;
+      const sealed = encodeRoot(version + 1, page);
+      if ((yield* exchangeSurely(rootOffset, word, sealed)) !== word) continue;
+      if (this.root.word === word) this.root = { ...this.root, word: sealed };
+      return;
+    }
+  }
+
+  /** Appends that nothing of a dead principal counts from here on, unless the log says so already. */
+  *fence(principal: number, incarnation: number): Protocol<void> {
+    yield* this.append((state) =>
+      (state.fences.get(principal) ?? -1) >= incarnation ? [] : [{ op: 'fence', principal, incarnation, adopt: false }],
+    );
   }
 
   /** Own groups of the reserve. */

@@ -491,19 +491,44 @@ class AtomicAllocator implements Allocator {
   }
 
   *merge(from: Identity): Protocol<number> {
+    const fromHigh = ownerHalf(from.principal, from.incarnation);
+    return yield* this.#takeOver({
+      principal: from.principal,
+      matches: (high) => high === fromHigh,
+      keep: (low) => low,
+      check: (word) => {
+        if (word !== from.word) throw fenced(`principal ${from.principal} is no longer ours`);
+      },
+    });
+  }
+
+  *recover({ principal, incarnation }: { principal: number; incarnation: number }): Protocol<number> {
+    return yield* this.#takeOver({
+      principal,
+      matches: (high) => high >>> 16 === principal && (high & 0xffff) <= incarnation,
+      // Anonymous pages die with their owner; of withheld ones the log must tell.
+      keep: (low) => setMask(pagesWith(low, pageBits.withheld, this.#groupPages)),
+      check: (word) => {
+        if (isDead(word, incarnation)) return;
+        throw new ExomemError('Busy', `principal ${principal} is alive in incarnation ${incarnation}`);
+      },
+    });
+  }
+
+  /** Re-tags the words of another owner, as far as `keep` leaves pages in them; the others become free. */
+  *#takeOver(take: TakeOver): Protocol<number> {
     const words = this.#words;
+    const groups = this.#table.groups;
     let moved = 0;
     if (words.trouble) yield* words.repair();
-    for (let start = 0; start < this.#geometry.groupCount; start += tableChunk) {
-      const count = Math.min(tableChunk, this.#geometry.groupCount - start);
+    for (let start = 0; start < groups; start += tableChunk) {
+      const count = Math.min(tableChunk, groups - start);
       for (let more = true; more; ) {
         const table = yield* this.#readTable(start, count);
         // The right to change a word is looked at after the word was read (R3).
-        if ((yield* loadSurely(load(principalWordOffset(this.#geometry, from.principal)))) !== from.word) {
-          throw fenced(`principal ${from.principal} is no longer ours`);
-        }
+        take.check(yield* loadSurely(load(principalWordOffset(this.#geometry, take.principal))));
         const before = moved;
-        const left = yield* this.#retag(table, start, from);
+        const left = yield* this.#retag(table, start, take);
         moved += left.moved;
         more = left.more || moved > before;
       }
@@ -512,37 +537,41 @@ class AtomicAllocator implements Allocator {
     return moved;
   }
 
-  /** Re-tags some of the words that a reading of the table showed as `from`'s. Whether it must be read again. */
-  *#retag(table: Uint32Array, start: number, from: Identity): Protocol<{ moved: number; more: boolean }> {
+  /** Takes over some of the words that a reading of the table showed. Whether it must be read again. */
+  *#retag(table: Uint32Array, start: number, take: TakeOver): Protocol<{ moved: number; more: boolean }> {
     const { high } = this.#words;
-    const fromHigh = ownerHalf(from.principal, from.incarnation);
     const groups: number[] = [];
     const steps: WordStep[] = [];
     let moved = 0;
     for (let at = 0; at < table.length / 2 && steps.length < batchWords; at++) {
       const group = start + at;
       const low = table[2 * at]!;
-      const own = group < this.#table.groups;
-      if (table[2 * at + 1] === high && own && this.#unknown(group)) moved += yield* this.#adopt(group);
-      if (table[2 * at + 1] !== fromHigh) continue;
-      if (own && !this.#unknown(group)) {
+      const theirs = table[2 * at + 1]!;
+      if (theirs === high && this.#unknown(group)) moved += yield* this.#adopt(group);
+      if (theirs === high || !take.matches(theirs)) continue;
+      if (!this.#unknown(group)) {
         // What we know of it is not settled yet: it must end before the word becomes ours in another way.
         yield pause(0);
         return { moved, more: true };
       }
       groups.push(group);
-      steps.push(compareExchange(this.#words.offset(group), joinWord(fromHigh, low), joinWord(high, low)));
+      const kept = take.keep(low);
+      steps.push(
+        compareExchange(this.#words.offset(group), joinWord(theirs, low), kept === 0 ? 0n : joinWord(high, kept)),
+      );
     }
     if (steps.length === 0) return { moved, more: false };
     try {
-      const answer = (yield batch(steps)) as BatchAnswer;
+      const answer = (yield batch([...steps, this.#words.fence])) as BatchAnswer;
       for (const [at, group] of groups.entries()) {
-        if (answer[at] !== steps[at]!.expected) continue;
+        const { expected, desired } = steps[at]!;
+        if (answer[at] !== expected) continue;
         moved++;
-        if (group < this.#table.groups && this.#unknown(group)) {
-          this.#table.rank(this.#table.own(group, lowHalf(steps[at]!.desired)));
-        }
+        if (!this.#unknown(group)) continue;
+        if (desired === 0n) this.#table.observe(group, 0, 0);
+        else this.#table.rank(this.#table.own(group, lowHalf(desired)));
       }
+      this.#words.checkPrincipal(answer.at(-1));
     } catch (error) {
       if (!interrupted(error)) throw error;
       this.#words.checkPrincipal((yield* reloadWords([this.#words.fence.offset]))[0]);
@@ -733,6 +762,30 @@ function stir(digest: number, word: number, odd: number): number {
 
 function isPowerOfTwo(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 1 && 2 ** Math.round(Math.log2(value)) === value;
+}
+
+/** What is taken over of another owner's words, and how. */
+interface TakeOver {
+  readonly principal: number;
+  readonly matches: (high: number) => boolean;
+  /** The low half that a word keeps; 0 sets the group free. */
+  readonly keep: (low: number) => number;
+  /** Throws unless the principal's word still gives the right to it. */
+  readonly check: (word: bigint) => void;
+}
+
+/** Whether words of that incarnation belong to nobody alive, by the principal's word. */
+function isDead(word: bigint, incarnation: number): boolean {
+  const principal = decodePrincipal(word);
+  switch (principal.state) {
+    case principalState.free:
+    case principalState.dying:
+      return incarnation <= principal.incarnation;
+    case principalState.adopting:
+      return false;
+    default:
+      return incarnation < principal.incarnation;
+  }
 }
 
 /** The policy `atomic`. */

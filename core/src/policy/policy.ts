@@ -91,6 +91,12 @@ export interface Allocator {
   discover(): Protocol<void>;
   /** Re-tags everything of `from`, which is ours too, to this principal. */
   merge(from: Identity): Protocol<number>;
+  /**
+   * Takes over what a dead principal left, in this and lower incarnations: anonymous pages become free, withheld ones
+   * ours, to be judged. Idempotent, by any number of recoverers at once. How many groups it changed.
+   * @throws `Busy` if the principal is alive in that incarnation, `Fenced`.
+   */
+  recover(from: { principal: number; incarnation: number }): Protocol<number>;
   /** Gives a started group with at least `pages` free pages to a principal that asked. Whether there was one. */
   giveRoom(to: { principal: number; incarnation: number }, pages: number): Protocol<boolean>;
   /** Frees every anonymous run and every empty group: what a leaving client does. */

@@ -59,22 +59,20 @@ export interface MemberLine extends Introduction {
   /** The next log index that the member has not applied; 0 if its line is not of this incarnation. */
   readonly applied: number;
   readonly wanted: Wanted | undefined;
-  /** It said goodbye: what still refers to it is there to be taken in. */
-  readonly left: boolean;
   /** Whether the introduction is whole and of this incarnation. */
   readonly introduced: boolean;
 }
 
 const introductionBytes = 64;
 
-const flags = { steward: 1, left: 2 } as const;
+const flags = { steward: 1 } as const;
 
-function encodeIntroduction(introduction: Introduction, incarnation: number, left = false): Uint8Array {
+function encodeIntroduction(introduction: Introduction, incarnation: number): Uint8Array {
   const bytes = new Uint8Array(introductionBytes);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, incarnation, true);
   bytes.set(introduction.clientId.subarray(0, 16), 8);
-  view.setUint32(24, (introduction.steward ? flags.steward : 0) | (left ? flags.left : 0), true);
+  view.setUint32(24, introduction.steward ? flags.steward : 0, true);
   view.setUint32(28, introduction.pid, true);
   new TextEncoder().encodeInto(introduction.label, bytes.subarray(32));
   view.setUint32(4, crc32c(bytes), true);
@@ -104,7 +102,6 @@ export function decodeMemberLine(bytes: Uint8Array, slot: number): MemberLine {
     introduced,
     clientId: identity.slice(8, 24),
     steward: introduced && (identityView.getUint32(24, true) & flags.steward) !== 0,
-    left: introduced && (identityView.getUint32(24, true) & flags.left) !== 0,
     pid: introduced ? identityView.getUint32(28, true) : 0,
     label: introduced ? new TextDecoder().decode(identity.subarray(32, end < 0 ? 64 : end)) : '',
   };
@@ -206,32 +203,6 @@ export function* activate(geometry: Geometry, member: Member): Protocol<void> {
   if ((yield* exchangeSurely(offset, member.word, next)) !== member.word)
     throw fenced('another client declared this one dead');
   member.word = next;
-}
-
-/** Says in the own line that this member leaves of its own will; what it could hand to nobody waits for a steward. */
-export function* markLeft(geometry: Geometry, member: Member): Protocol<void> {
-  const offset = memberLineOffset(geometry, member.slot) + memberFields.identity;
-  const bytes = encodeIntroduction(member.introduction, member.incarnation, true);
-  yield* surely(write(offset, bytes));
-}
-
-/**
- * Takes in the principals of members that left when nobody was there to hand them to. How many. The caller merges them
- * like others that were handed to it.
- */
-export function* takeIn(geometry: Geometry, member: Member): Protocol<number> {
-  const left = (yield* readMembers(geometry)).filter((line) => line.state === memberState.fenced && line.left);
-  if (left.length === 0) return 0;
-  for (const { slot, incarnation } of left)
-    yield* surely({ op: 'revoke', member: bindingOf(geometry, slot, incarnation) });
-  let taken = 0;
-  for (const line of yield* readPrincipals(geometry)) {
-    if (line.state !== principalState.active) continue;
-    if (!left.some(({ slot, incarnation }) => line.member === slot && line.memberIncarnation === incarnation)) continue;
-    const mine = encodePrincipal({ ...line, member: member.slot, memberIncarnation: member.incarnation });
-    if ((yield* exchangeSurely(principalWordOffset(geometry, line.principal), line.word, mine)) === line.word) taken++;
-  }
-  return taken;
 }
 
 /** The last step of leaving: others may take the slot back from now on. */

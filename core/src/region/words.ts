@@ -83,7 +83,8 @@ export function decodeRoot(word: bigint): { version: number; page: number } {
   return { version: Number(word >> 36n), page: Number(word & 0xf_ffff_ffffn) };
 }
 /** Users cut snapshots up to here; the versions beyond are kept for seals. */
-export const maxUserRootVersion = 2 ** 28 - 65_537;
+export const maxRootVersion = 2 ** 28 - 1;
+export const maxUserRootVersion = maxRootVersion - 65_536;
 
 /** `wanted`, an advisory word in each member's line: `{principal:16 | incarnation:16 | pages:32}`, 0 is nothing. */
 export interface Wanted {

@@ -1,0 +1,110 @@
+import type { NamespaceReplica } from '../namespace/replica.js';
+import type { Allocator } from '../policy/policy.js';
+import { exchangeSurely, surely } from '../policy/resolve.js';
+import type { Geometry } from '../region/geometry.js';
+import {
+  groupWordOffset,
+  memberFields,
+  memberLineOffset,
+  principalWordOffset,
+  userGroups,
+} from '../region/geometry.js';
+import { decodePrincipal, encodeMember, encodePrincipal, ownerOf, principalState } from '../region/words.js';
+import { load, read } from '../transport/step.js';
+import { bindingOf, type MemberLine, type PrincipalLine, readPrincipals } from './membership.js';
+import type { Protocol } from './protocol.js';
+
+/** Who recovers: a client's own allocator and replica; one recovery at a time on them. */
+export interface Recoverer {
+  readonly geometry: Geometry;
+  readonly allocator: Allocator;
+  readonly replica: NamespaceReplica;
+}
+
+/** What one recovery found. */
+export interface Recovery {
+  readonly principals: readonly number[];
+  /** Groups that were freed or taken into custody. */
+  readonly groups: number;
+}
+
+/**
+ * Recovers a FENCED member: its anonymous memory becomes free, the pages of its files get a new custodian (who judges them
+ * next), its slot is free. Each step is idempotent: any number of recoverers may be at it at once, and any may die anywhere.
+ */
+export function* recoverMember(recoverer: Recoverer, { slot, incarnation, word }: MemberLine): Protocol<Recovery> {
+  const { geometry } = recoverer;
+  // Whoever declared it dead may have died before it could shut it out.
+  yield* surely({ op: 'revoke', member: bindingOf(geometry, slot, incarnation) });
+  const dying: PrincipalLine[] = [];
+  for (const line of yield* readPrincipals(geometry)) {
+    if (line.state === principalState.free) continue;
+    if (line.member !== slot || line.memberIncarnation !== incarnation) continue;
+    const { principal } = line;
+    const condemned = encodePrincipal({ ...line, state: principalState.dying });
+    const found = yield* exchangeSurely(principalWordOffset(geometry, principal), line.word, condemned);
+    if (found === line.word || found === condemned)
+      dying.push({ ...line, state: principalState.dying, word: condemned });
+  }
+  const groups = yield* recoverPrincipals(recoverer, dying);
+  const free = encodeMember({ state: 0, incarnation, beat: 0 });
+  yield* exchangeSurely(memberLineOffset(geometry, slot) + memberFields.w0, word, free);
+  return { principals: dying.map(({ principal }) => principal), groups };
+}
+
+/** Recovers principals that are DYING: whose member nobody need find any more. How many groups changed. */
+export function* recoverPrincipals(recoverer: Recoverer, dying: readonly PrincipalLine[]): Protocol<number> {
+  const { geometry, allocator, replica } = recoverer;
+  let groups = 0;
+  if (dying.length === 0) return groups;
+  // Every shared word that a dead one could still commit by is sealed before anything of it is judged.
+  yield* replica.seal();
+  for (const { principal, incarnation } of dying) groups += yield* replica.takeReserve(principal, incarnation);
+  for (const { principal, incarnation } of dying) yield* replica.fence(principal, incarnation);
+  for (const line of dying) {
+    const { principal, incarnation, word } = line;
+    if (
+      decodePrincipal((yield* surely(load(principalWordOffset(geometry, principal)))) as bigint).state !==
+      principalState.dying
+    )
+      continue;
+    groups += yield* allocator.recover({ principal, incarnation });
+    const free = encodePrincipal({
+      state: principalState.free,
+      incarnation,
+      member: 0,
+      memberIncarnation: 0,
+      policy: 0,
+    });
+    yield* exchangeSurely(principalWordOffset(geometry, principal), word, free);
+  }
+  return groups;
+}
+
+/**
+ * Looks for words whose owner is no more: a claim that landed after its principal was recovered, a gift to one who had
+ * left. Takes them over like those of the dead. How many groups changed.
+ */
+export function* scrub(recoverer: Recoverer): Protocol<number> {
+  const { geometry, allocator, replica } = recoverer;
+  const words = new Uint32Array(2 * userGroups(geometry));
+  yield* surely(read(groupWordOffset(geometry, 0), new Uint8Array(words.buffer)));
+  const owners = new Set<number>();
+  for (let at = 1; at < words.length; at += 2) if (words[at] !== 0) owners.add(words[at]!);
+  // The words first, then their principals: an owner that we see dead was dead when its word was read, or died since.
+  const principals = new Map((yield* readPrincipals(geometry)).map((line) => [line.principal, line]));
+  let groups = 0;
+  for (const high of owners) {
+    const { principal, incarnation } = ownerOf(high);
+    const line = principals.get(principal);
+    if (line === undefined) continue;
+    const dead =
+      line.state === principalState.free
+        ? incarnation <= line.incarnation
+        : line.state <= principalState.active && incarnation < line.incarnation;
+    if (!dead) continue;
+    yield* replica.catchUp();
+    groups += yield* allocator.recover({ principal, incarnation });
+  }
+  return groups;
+}

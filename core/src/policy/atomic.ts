@@ -372,20 +372,23 @@ class AtomicAllocator implements Allocator {
 
   *release(page: number, pages: number): Protocol<void> {
     yield drain;
-    for (const { group, set } of this.#parts(page, pages)) {
-      if (!this.#table.owned.has(group)) continue;
-      const owned = yield* this.#words.await(group);
-      const dropped = set & owned.constructing;
+    const words = this.#words;
+    const parts = this.#parts(page, pages).filter(({ group }) => this.#table.owned.has(group));
+    const all = yield* words.awaitAll(parts.map(({ group }) => group));
+    const changes: WordChange[] = [];
+    for (const [at, owned] of all.entries()) {
+      const dropped = parts[at]!.set & owned.constructing;
       owned.constructing &= ~dropped;
-      yield* this.#dropWithheld(owned, dropped);
+      this.#dropWithheld(owned, dropped, changes);
     }
+    yield* words.changeAll(changes);
   }
 
   /** Whoever had the file open may have written to these pages: what they hold now is not only ours. */
-  *#dropWithheld(owned: OwnedGroup, set: number): Protocol<void> {
+  #dropWithheld(owned: OwnedGroup, set: number, changes: WordChange[]): void {
     const dropped = set & pagesWith(owned.low, pageBits.withheld, this.#groupPages);
     owned.mine &= ~dropped;
-    if (dropped !== 0) yield* this.#drop(owned, setMask(dropped));
+    if (dropped !== 0) changes.push({ owned, mask: setMask(dropped), bits: 0 });
   }
 
   dismiss(page: number, pages: number, index: number): void {
@@ -427,15 +430,16 @@ class AtomicAllocator implements Allocator {
   *sweep(applied: number): Protocol<number> {
     let freed = 0;
     yield drain;
+    const changes: WordChange[] = [];
     for (const owned of [...this.#table.waiting]) {
-      if (owned.dismissedAt >= applied || !this.#table.waiting.has(owned)) continue;
-      if (owned.busy || owned.doubt) continue;
+      if (owned.dismissedAt >= applied || owned.busy || owned.doubt) continue;
       const { dismissed } = owned;
       owned.dismissed = 0;
       this.#table.waiting.delete(owned);
       freed += countPages(dismissed);
-      yield* this.#dropWithheld(owned, dismissed);
+      this.#dropWithheld(owned, dismissed, changes);
     }
+    yield* this.#words.changeAll(changes);
     return freed;
   }
 

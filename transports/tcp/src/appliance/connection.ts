@@ -11,14 +11,16 @@ import {
   protocolVersion,
   readNumber,
   stopOnFailFlag,
-  writeHeader,
 } from '../wire/format.js';
 import { decodeHello, encodeWelcome, type Hello, helloBytes, helloName, type Welcome } from '../wire/hello.js';
 import { type Chunks, Outbox } from '../wire/outbox.js';
 import { statusOf, statusOk } from '../wire/status.js';
 import { frameChannel, traceFrame } from '../wire/trace.js';
+import { Answers } from './answers.js';
 import { checkBatch, runBatch } from './batch.js';
 import { checkRange, checkWord } from './bounds.js';
+import { IncomingWrite } from './incoming-write.js';
+import { OutgoingRead } from './outgoing-read.js';
 import { checkMember, type ExposedRegion, type Lane } from './region.js';
 
 /** What a connection needs of the appliance that it belongs to. */
@@ -63,6 +65,7 @@ export class ApplianceConnection extends Feed implements Lane {
   readonly #host: Host;
   readonly #socket: Socket;
   readonly #outbox: Outbox;
+  readonly #answers: Answers;
   #memory!: RegionMemory;
   #size = 0;
   #lane = '';
@@ -75,23 +78,14 @@ export class ApplianceConnection extends Feed implements Lane {
   #over = false;
   #reason = 'the peer left';
   // The request that is being read.
-  #op = 0;
   #flags = 0;
-  #id = 0;
   #length = 0;
-  // A WRITE under way: where its next byte goes, what is wrong with it, and the start of a word that is not whole yet.
-  #writeAt = 0;
-  #writeWrong: ExomemError | undefined;
-  readonly #word = new Uint8Array(8);
-  #wordLength = 0;
-  // A READ under way.
-  #readAt = 0;
-  #readLeft = 0;
+  readonly #write = new IncomingWrite();
+  readonly #read = new OutgoingRead();
   // What is left of the chunk that the turn or a full outbox stopped in.
   #rest = emptyBytes;
   #restView = emptyView;
   #restAt = 0;
-  #done = 0;
   #waiting = false;
 
   constructor(host: Host, socket: Socket, peer: string) {
@@ -100,6 +94,7 @@ export class ApplianceConnection extends Feed implements Lane {
     this.#socket = socket;
     this.peer = peer;
     this.#outbox = new Outbox(socket, host.chunks);
+    this.#answers = new Answers(this.#outbox, peer);
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('drain', () => this.#drained());
     // The close that follows says it.
@@ -129,8 +124,8 @@ export class ApplianceConnection extends Feed implements Lane {
     if (this.#socket.destroyed) return;
     if (this.#stage === stage.hello || this.#stage === stage.name)
       this.#socket.write(encodeWelcome(this.#welcome(statusOf(code), what)));
-    else if (this.#readLeft === 0) {
-      this.#answerText(op.goodbye, statusOf(code), 0, what);
+    else if (this.#read.left === 0) {
+      this.#answers.goodbye(code, what);
       this.#outbox.flush();
     }
     // Whoever does not take the reason within a second does without it.
@@ -166,7 +161,7 @@ export class ApplianceConnection extends Feed implements Lane {
   #receive(chunk: Buffer): void {
     if (this.#over) return;
     this.heard = true;
-    this.#done = 0;
+    this.#answers.done = 0;
     const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     if (this.#restAt < this.#rest.byteLength || this.#waiting) {
       // A socket may hand over one more chunk after it was paused.
@@ -217,8 +212,8 @@ export class ApplianceConnection extends Feed implements Lane {
     if (this.#over || !this.#waiting) return;
     this.#waiting = false;
     this.halted = false;
-    this.#done = 0;
-    if (this.#readLeft > 0) this.#pump();
+    this.#answers.done = 0;
+    if (this.#read.left > 0) this.#pump();
     this.#work(this.#rest, this.#restView, this.#restAt);
   }
 
@@ -229,6 +224,7 @@ export class ApplianceConnection extends Feed implements Lane {
       const need = this.need;
       this.need = headerBytes;
       this.#execute(bytes, view, at, need);
+      this.#answered();
     } else if (this.#stage === stage.hello) {
       const name = helloName(bytes, view, at);
       this.#greeting = new Uint8Array(helloBytes + name);
@@ -244,9 +240,10 @@ export class ApplianceConnection extends Feed implements Lane {
   #header(view: DataView, at: number): void {
     const length = view.getUint32(at, true);
     const operation = view.getUint8(at + 4);
-    this.#op = operation;
+    const id = view.getUint32(at + 8, true);
+    this.#answers.op = operation;
+    this.#answers.id = id;
     this.#flags = view.getUint8(at + 5);
-    this.#id = view.getUint32(at + 8, true);
     this.#length = length;
     if (operation === 0 || operation >= operandBytes.length) {
       throw new ExomemError('ProtocolError', `there is no operation ${operation}`);
@@ -254,7 +251,7 @@ export class ApplianceConnection extends Feed implements Lane {
     if (view.getUint16(at + 6, true) !== 0 || this.#flags > (operation === op.batch ? stopOnFailFlag : 0)) {
       throw new ExomemError('ProtocolError', 'a header with bits set that have no meaning');
     }
-    if (frameChannel.hasSubscribers) traceFrame('appliance', 'in', operation, this.#id, length, 0, this.peer);
+    if (frameChannel.hasSubscribers) traceFrame('appliance', 'in', operation, id, length, 0, this.peer);
     const fixed = headerBytes + operandBytes[operation]!;
     const sound =
       operation === op.write
@@ -263,19 +260,27 @@ export class ApplianceConnection extends Feed implements Lane {
           ? length >= fixed && length <= frameLimits.batchBytes
           : length === fixed;
     if (!sound) throw new ExomemError('ProtocolError', `a ${opNames[operation]} of ${length} bytes`);
-    if (operation === op.ping) this.#answerOk();
-    else {
+    if (operation === op.ping) {
+      this.#answers.ok();
+      this.#answered();
+    } else {
       this.#stage = stage.operands;
       this.need = operation === op.batch ? length - headerBytes : operandBytes[operation]!;
     }
   }
 
+  /** After each answer: this connection may have had its turn, or more to send than the peer takes. */
+  #answered(): void {
+    if (this.#answers.done >= this.#host.turn || this.#outbox.blocked) this.halted = true;
+  }
+
   // ---- the operations
 
   #execute(bytes: Uint8Array, view: DataView, at: number, length: number): void {
-    const operation = this.#op;
+    const answers = this.#answers;
+    const operation = answers.op;
     if (this.#fence !== undefined && operation !== op.write) {
-      this.#answerError('Fenced', this.#fence);
+      answers.error('Fenced', this.#fence);
       return;
     }
     switch (operation) {
@@ -285,23 +290,25 @@ export class ApplianceConnection extends Feed implements Lane {
       case op.load:
       case op.compareExchange:
       case op.fetchAdd: {
+        const memory = this.#memory;
         const offset = readNumber(view, at);
         const wrong = checkWord(offset, this.#size);
-        if (wrong !== undefined) this.#answerWrong(wrong);
-        else if (operation === op.load) this.#answerWord(this.#memory.load(offset));
-        else if (operation === op.fetchAdd)
-          this.#answerWord(this.#memory.fetchAdd(offset, view.getBigUint64(at + 8, true)));
-        else
-          this.#answerWord(
-            this.#memory.compareExchange(offset, view.getBigUint64(at + 8, true), view.getBigUint64(at + 16, true)),
-          );
+        if (wrong !== undefined) answers.wrong(wrong);
+        else if (operation === op.load) answers.word(memory.load(offset));
+        else {
+          const first = view.getBigUint64(at + 8, true);
+          if (operation === op.fetchAdd) answers.word(memory.fetchAdd(offset, first));
+          else answers.word(memory.compareExchange(offset, first, view.getBigUint64(at + 16, true)));
+        }
         return;
       }
       case op.read:
-        this.#read(readNumber(view, at), readNumber(view, at + 8));
+        this.#beginRead(readNumber(view, at), readNumber(view, at + 8));
         return;
       case op.write:
-        this.#write(readNumber(view, at), this.#length - headerBytes - 8);
+        this.bulkLeft = this.#length - headerBytes - 8;
+        this.#write.begin(readNumber(view, at), this.bulkLeft, this.#size);
+        if (this.bulkLeft === 0) this.#wrote();
         return;
       case op.bind:
         this.#bind(view.getUint32(at, true), view.getUint32(at + 4, true), readNumber(view, at + 8));
@@ -315,140 +322,76 @@ export class ApplianceConnection extends Feed implements Lane {
   #batch(bytes: Uint8Array, view: DataView, at: number, end: number): void {
     const count = view.getUint32(at, true);
     if (count > frameLimits.batch) throw new ExomemError('ProtocolError', `a batch of ${count} steps`);
-    let answer: number;
+    let length: number;
     try {
-      answer = headerBytes + 8 + checkBatch(view, at + 8, end, count, this.#size);
+      length = headerBytes + 8 + checkBatch(view, at + 8, end, count, this.#size);
     } catch (error) {
       if (!isExomemError(error) || error.code === 'ProtocolError') throw error;
-      this.#answerWrong(error);
+      this.#answers.wrong(error);
       return;
     }
-    if (answer > frameLimits.batchAnswer) {
-      this.#answerError(
-        'InvalidArgument',
-        `the answer to a batch would have ${answer} bytes, over ${frameLimits.batchAnswer}`,
-      );
+    if (length > frameLimits.batchAnswer) {
+      const what = `the answer to a batch would have ${length} bytes, over ${frameLimits.batchAnswer}`;
+      this.#answers.error('InvalidArgument', what);
       return;
     }
     const outbox = this.#outbox;
-    const start = outbox.reserve(answer);
+    const start = outbox.reserve(length);
+    const to = start + headerBytes + 8;
     const stop = (this.#flags & stopOnFailFlag) !== 0;
-    const { ran, end: to } = runBatch(
-      bytes,
-      view,
-      at + 8,
-      count,
-      stop,
-      this.#memory,
-      outbox.bytes,
-      outbox.view,
-      start + headerBytes + 8,
-    );
-    outbox.shrinkTo(to);
-    const out = outbox.view;
-    writeHeader(out, start, to - start, op.batch, statusOk, this.#id);
-    out.setUint32(start + headerBytes, ran, true);
-    out.setUint32(start + headerBytes + 4, 0, true);
-    this.#answered(to - start, statusOk);
-    this.#done += count;
+    const ended = runBatch(bytes, view, at + 8, count, stop, this.#memory, outbox.bytes, outbox.view, to);
+    outbox.shrinkTo(ended.end);
+    this.#answers.batch(start, ended.end, ended.ran);
+    this.#answers.done += count;
   }
 
-  #read(offset: number, length: number): void {
+  #beginRead(offset: number, length: number): void {
     const wrong = checkRange(offset, length, this.#size);
     if (wrong !== undefined) {
-      this.#answerWrong(wrong);
+      this.#answers.wrong(wrong);
       return;
     }
     if (length > frameLimits.transfer) {
-      this.#answerError('InvalidArgument', `a READ of ${length} bytes, over ${frameLimits.transfer}`);
+      this.#answers.error('InvalidArgument', `a READ of ${length} bytes, over ${frameLimits.transfer}`);
       return;
     }
-    const outbox = this.#outbox;
     // A large one gets a buffer in which its bytes have the phase of the region's words: they are copied once.
-    if (length >= 4096) outbox.restart(offset & 7);
-    const at = outbox.reserve(headerBytes);
-    writeHeader(outbox.view, at, headerBytes + length, op.read, statusOk, this.#id);
-    this.#answered(headerBytes + length, statusOk);
-    this.#readAt = offset;
-    this.#readLeft = length;
+    if (length >= 4096) this.#outbox.restart(offset & 7);
+    this.#answers.begin(headerBytes + length);
+    this.#read.begin(offset, length);
     this.#pump();
   }
 
   /** Sends on of a READ what the socket takes; halts the stream if something is left. */
   #pump(): void {
-    const outbox = this.#outbox;
-    while (this.#readLeft > 0) {
-      if (outbox.blocked) {
-        outbox.flush();
-        this.halted = true;
-        return;
-      }
-      if (this.#fence !== undefined) {
-        // The answer has begun as a success: there is no other way left to say it.
-        this.#reason = this.#fence;
-        this.#socket.destroy();
-        this.halted = true;
-        return;
-      }
-      let length = Math.min(this.#readLeft, outbox.room);
-      // A word is read as a whole: a piece ends where a word does.
-      if (length < this.#readLeft) length -= (this.#readAt + length) & 7;
-      if (length <= 0) {
-        outbox.restart(this.#readAt & 7);
-        continue;
-      }
-      const at = outbox.reserve(length);
-      this.#memory.read(this.#readAt, outbox.bytes.subarray(at, at + length));
-      this.#readAt += length;
-      this.#readLeft -= length;
-    }
-  }
-
-  #write(offset: number, length: number): void {
-    this.#writeWrong = checkRange(offset, length, this.#size);
-    this.#writeAt = offset;
-    this.#wordLength = 0;
-    this.bulkLeft = length;
-    if (length === 0) this.#wrote();
+    if (this.#fence !== undefined) {
+      // The answer has begun as a success: there is no other way left to say it.
+      this.#reason = this.#fence;
+      this.#socket.destroy();
+      this.halted = true;
+    } else if (!this.#read.pump(this.#memory, this.#outbox)) this.halted = true;
   }
 
   protected override bulk(bytes: Uint8Array, from: number, to: number): void {
-    // Each part is judged when it is applied.
-    if (this.#writeWrong === undefined && this.#fence === undefined) this.#put(bytes, from, to);
-    if (this.bulkLeft === 0) this.#wrote();
-  }
-
-  /** Writes a part; a word that is cut in two by the edge of a chunk waits for its other half. */
-  #put(bytes: Uint8Array, from: number, to: number): void {
     const last = this.bulkLeft === 0;
-    if (this.#wordLength > 0) {
-      const length = Math.min(8 - ((this.#writeAt + this.#wordLength) & 7), to - from);
-      this.#word.set(bytes.subarray(from, from + length), this.#wordLength);
-      this.#wordLength += length;
-      from += length;
-      if (((this.#writeAt + this.#wordLength) & 7) !== 0 && !(last && from === to)) return;
-      this.#memory.write(this.#writeAt, this.#word.subarray(0, this.#wordLength));
-      this.#writeAt += this.#wordLength;
-      this.#wordLength = 0;
-    }
-    const tail = last ? 0 : Math.min((this.#writeAt + to - from) & 7, to - from);
-    const whole = to - tail;
-    if (whole > from) this.#memory.write(this.#writeAt, bytes.subarray(from, whole));
-    this.#writeAt += whole - from;
-    if (tail > 0) this.#word.set(bytes.subarray(whole, to));
-    this.#wordLength = tail;
+    // Each part is judged when it is applied.
+    if (this.#write.wrong === undefined && this.#fence === undefined)
+      this.#write.put(this.#memory, bytes, from, to, last);
+    if (!last) return;
+    this.#wrote();
+    this.#answered();
   }
 
   #wrote(): void {
-    if (this.#fence !== undefined) this.#answerError('Fenced', this.#fence);
-    else if (this.#writeWrong !== undefined) this.#answerWrong(this.#writeWrong);
-    else this.#answerOk();
+    if (this.#fence !== undefined) this.#answers.error('Fenced', this.#fence);
+    else if (this.#write.wrong !== undefined) this.#answers.wrong(this.#write.wrong);
+    else this.#answers.ok();
   }
 
   #bind(slot: number, incarnation: number, offset: number): void {
     const wrong = checkWord(offset, this.#size) ?? checkMember(slot, incarnation);
     if (wrong !== undefined) {
-      this.#answerWrong(wrong);
+      this.#answers.wrong(wrong);
       return;
     }
     const refusal =
@@ -457,24 +400,26 @@ export class ApplianceConnection extends Feed implements Lane {
         : 'this epoch of the lane is bound already';
     if (refusal !== undefined) {
       this.fence(refusal);
-      this.#answerError('Fenced', refusal);
+      this.#answers.error('Fenced', refusal);
       return;
     }
     this.binding = { slot, incarnation };
     this.#host.bound(this);
-    this.#answerOk();
+    this.#answers.ok();
   }
 
   #revoke(slot: number, incarnation: number): void {
     const wrong = checkMember(slot, incarnation);
     if (wrong !== undefined) {
-      this.#answerWrong(wrong);
+      this.#answers.wrong(wrong);
       return;
     }
     this.region!.revoke(slot, incarnation);
     this.#host.revoked(this.region!, slot, incarnation);
-    this.#answerOk();
+    this.#answers.ok();
   }
+
+  // ---- beginning and end
 
   #hello(hello: Hello): void {
     const region = this.#host.region(hello.region);
@@ -517,46 +462,6 @@ export class ApplianceConnection extends Feed implements Lane {
       idle: this.#host.idle,
       text,
     };
-  }
-
-  // ---- answers
-
-  #answerWord(value: bigint): void {
-    const outbox = this.#outbox;
-    const at = outbox.reserve(headerBytes + 8);
-    writeHeader(outbox.view, at, headerBytes + 8, this.#op, statusOk, this.#id);
-    outbox.view.setBigUint64(at + headerBytes, value, true);
-    this.#answered(headerBytes + 8, statusOk);
-  }
-
-  #answerOk(): void {
-    const at = this.#outbox.reserve(headerBytes);
-    writeHeader(this.#outbox.view, at, headerBytes, this.#op, statusOk, this.#id);
-    this.#answered(headerBytes, statusOk);
-  }
-
-  #answerWrong(error: ExomemError): void {
-    this.#answerError(error.code, error.message);
-  }
-
-  #answerError(code: ErrorCode, what: string): void {
-    const status = statusOf(code);
-    this.#answered(this.#answerText(this.#op, status, this.#id, what), status);
-  }
-
-  #answerText(operation: number, status: number, id: number, what: string): number {
-    const text = Buffer.from(what).subarray(0, frameLimits.text);
-    const length = headerBytes + text.byteLength;
-    const at = this.#outbox.reserve(length);
-    writeHeader(this.#outbox.view, at, length, operation, status, id);
-    this.#outbox.bytes.set(text, at + headerBytes);
-    return length;
-  }
-
-  #answered(length: number, status: number): void {
-    if (frameChannel.hasSubscribers) traceFrame('appliance', 'out', this.#op, this.#id, length, status, this.peer);
-    this.#done += 1;
-    if (this.#done >= this.#host.turn || this.#outbox.blocked) this.halted = true;
   }
 
   #closed(): void {

@@ -1,16 +1,18 @@
 import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import type { BatchAnswer, MemberBinding, MemoryStep, Wait } from '@exomem/core';
-import { ExomemError, isExomemError, notRun } from '@exomem/core';
+import { ExomemError, isExomemError } from '@exomem/core';
 import { type Address, formatAddress } from '../address.js';
-import { Feed } from '../wire/feed.js';
-import { headerBytes, limits, offeredFeatures, op, opNames, padded } from '../wire/format.js';
-import { decodeWelcome, encodeHello, type Hello, type Welcome, welcomeBytes, welcomeText } from '../wire/hello.js';
+import { limits, op, opNames } from '../wire/format.js';
+import { encodeHello, type Hello, type Welcome } from '../wire/hello.js';
 import { Chunks, Outbox } from '../wire/outbox.js';
-import { errorOf, statusOk } from '../wire/status.js';
+import { errorOf } from '../wire/status.js';
 import { frameChannel, traceFrame } from '../wire/trace.js';
+import { AnswerFeed, type AnswerListener } from './answer-feed.js';
 import { encode } from './encode.js';
+import { connectionFailure } from './failure.js';
 import { Request, RequestQueue } from './request.js';
+import { Silence } from './silence.js';
 
 /** How long a connection waits. Milliseconds. */
 export interface Patience {
@@ -35,14 +37,8 @@ function receiveBuffer(): Buffer {
   return shared;
 }
 
-/** What the next piece of the stream is. */
-const stage = { welcome: 0, text: 1, header: 2, word: 3, batch: 4, batchWord: 5, padding: 6, error: 7 } as const;
-type Stage = (typeof stage)[keyof typeof stage];
-
-const nothing = new Uint8Array(0);
-
 /** One epoch of a lane, from the client's side: a socket, what was asked over it, and who waits for which answer. */
-export class ClientConnection extends Feed {
+export class ClientConnection {
   readonly where: string;
   /** Set once it is open. */
   welcome!: Welcome;
@@ -54,25 +50,12 @@ export class ClientConnection extends Feed {
   readonly #socket: Socket;
   readonly #outbox: Outbox;
   readonly #queue = new RequestQueue();
+  readonly #answers: AnswerFeed;
   readonly #view: DataView;
   readonly #flush = (): void => this.#send();
   #scheduled = false;
-  #heard = true;
-  #quiet = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #silence: Silence | undefined;
   #opening: { resolve: () => void; reject: (error: ExomemError) => void } | undefined;
-  // The answer that is being read.
-  #stage: Stage = stage.welcome;
-  #greeting = nothing;
-  #status = 0;
-  #isGoodbye = false;
-  #length = 0;
-  #target: Uint8Array | undefined;
-  #filled = 0;
-  #answers: BatchAnswer = [];
-  #ran = 0;
-  #step = 0;
-  #consumed = 0;
 
   /**
    * Connects and says HELLO. Where the appliance refuses, the connection is over and `welcome` says why.
@@ -107,12 +90,11 @@ export class ClientConnection extends Feed {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
     }
-    if (connection.lost === undefined) connection.#watch(patience.silence);
+    if (connection.lost === undefined) connection.#silence = connection.#watch(patience.silence);
     return connection;
   }
 
   private constructor(address: Address, where: string, greeting: Uint8Array) {
-    super(welcomeBytes);
     this.where = where;
     this.#address = address;
     const buffer = receiveBuffer();
@@ -131,6 +113,7 @@ export class ClientConnection extends Feed {
           });
     chunks ??= new Chunks({ queued: 1_048_576, queuedTotal: 33_554_432, frugal: limits.batchBytes });
     this.#outbox = new Outbox(this.#socket, chunks);
+    this.#answers = new AnswerFeed(this.#queue, this.#listener(), where);
     this.#socket.on('connect', () => this.#socket.write(greeting));
     this.#socket.on('drain', () => {
       this.#outbox.drained();
@@ -192,8 +175,8 @@ export class ClientConnection extends Feed {
   end(reason: ExomemError): void {
     if (this.lost !== undefined) return;
     this.lost = reason;
-    this.halted = true;
-    clearInterval(this.#timer);
+    this.#answers.halt();
+    this.#silence?.end();
     this.#socket.destroy();
     this.#outbox.drained();
     this.#opening?.reject(reason);
@@ -263,10 +246,7 @@ export class ClientConnection extends Feed {
     this.#scheduled = false;
     const queue = this.#queue;
     if (this.lost !== undefined || queue.next === undefined) return;
-    if (!queue.inFlight) {
-      this.#heard = true;
-      this.#quiet = 0;
-    }
+    if (!queue.inFlight) this.#silence?.begin();
     const outbox = this.#outbox;
     const socket = this.#socket;
     let request = queue.next;
@@ -292,9 +272,9 @@ export class ClientConnection extends Feed {
   // ---- receiving
 
   #receive(bytes: Uint8Array, length: number): boolean {
-    this.#heard = true;
+    if (this.#silence !== undefined) this.#silence.heard = true;
     try {
-      this.consume(bytes, this.#view, 0, length);
+      this.#answers.consume(bytes, this.#view, 0, length);
     } catch (error) {
       if (!isExomemError(error)) throw error;
       this.end(new ExomemError(error.code, error.message, { where: this.where, advice: error.advice }));
@@ -302,244 +282,45 @@ export class ClientConnection extends Feed {
     return true;
   }
 
-  protected override piece(bytes: Uint8Array, view: DataView, at: number): void {
-    switch (this.#stage) {
-      case stage.header:
-        this.#header(view, at);
-        return;
-      case stage.word:
-        this.#answered(view.getBigUint64(at, true));
-        return;
-      case stage.batch:
-        this.#ran = view.getUint32(at, true);
-        if (this.#ran > this.#queue.first!.steps!.length) throw this.#nonsense('more steps were run than asked for');
-        this.#step = 0;
-        this.#consumed = headerBytes + 8;
-        this.#answers = [];
-        this.#nextResult();
-        return;
-      case stage.batchWord:
-        this.#answers.push(view.getBigUint64(at, true));
-        this.#step += 1;
-        this.#consumed += 8;
-        this.#nextResult();
-        return;
-      case stage.padding:
-        this.#nextResult();
-        return;
-      case stage.error:
-        this.#failed(new TextDecoder().decode(bytes.slice(at, at + this.need)));
-        return;
-      case stage.welcome: {
-        const text = welcomeText(bytes, view, at);
-        this.#greeting = new Uint8Array(welcomeBytes + text);
-        this.#greeting.set(bytes.subarray(at, at + welcomeBytes));
-        this.#stage = stage.text;
-        this.need = text;
-        if (text === 0) this.#welcomed();
-        return;
-      }
-      case stage.text:
-        this.#greeting.set(bytes.subarray(at, at + this.need), welcomeBytes);
-        this.#welcomed();
-        return;
-    }
-  }
-
-  #header(view: DataView, at: number): void {
-    const length = view.getUint32(at, true);
-    const operation = view.getUint8(at + 4);
-    const id = view.getUint32(at + 8, true);
-    this.#status = view.getUint8(at + 5);
-    this.#length = length;
-    if (frameChannel.hasSubscribers) traceFrame('client', 'in', operation, id, length, this.#status, this.where);
-    const request = this.#queue.first;
-    this.#isGoodbye = operation === op.goodbye;
-    if (!this.#isGoodbye) {
-      if (request === undefined || id !== this.#queue.answered >>> 0 || operation !== request.op) {
-        throw this.#nonsense(`an answer to ${opNames[operation] ?? operation} ${id}, which is not what comes next`);
-      }
-      if (this.#status === statusOk) {
-        this.#body(request, length);
-        return;
-      }
-    }
-    const text = length - headerBytes;
-    if (text < 0 || text > limits.text) throw this.#nonsense(`an error with a text of ${text} bytes`);
-    this.#stage = stage.error;
-    this.need = text;
-    if (text === 0) this.#failed('no reason was given');
-  }
-
-  #body(request: Request, length: number): void {
-    switch (request.op) {
-      case op.load:
-      case op.compareExchange:
-      case op.fetchAdd:
-        if (length !== headerBytes + 8) throw this.#nonsense(`a word of ${length - headerBytes} bytes`);
-        this.#stage = stage.word;
-        this.need = 8;
-        return;
-      case op.read:
-        if (length !== headerBytes + request.bytes!.byteLength)
-          throw this.#nonsense(`${length - headerBytes} bytes for a READ of another length`);
-        this.#fill(request.bytes!);
-        return;
-      case op.batch:
-        if (length < headerBytes + 8 || length > this.welcome.maxBatchAnswer)
-          throw this.#nonsense(`an answer of ${length} bytes to a batch`);
-        this.#stage = stage.batch;
-        this.need = 8;
-        return;
-      default:
-        if (length !== headerBytes) throw this.#nonsense(`${length - headerBytes} bytes where none were asked for`);
-        this.#answered(undefined);
-    }
-  }
-
-  #fill(target: Uint8Array): void {
-    this.#target = target;
-    this.#filled = 0;
-    this.bulkLeft = target.byteLength;
-  }
-
-  protected override bulk(bytes: Uint8Array, from: number, to: number): void {
-    // Nobody waits any more: the target is the caller's again.
-    if (this.#queue.first!.wait?.abandoned !== true) this.#target!.set(bytes.subarray(from, to), this.#filled);
-    this.#filled += to - from;
-    if (this.bulkLeft > 0) return;
-    const length = this.#target!.byteLength;
-    this.#target = undefined;
-    if (this.#queue.first!.op === op.read) this.#answered(undefined);
-    else this.#took(length);
-  }
-
-  /** Goes to the next result of a batch that takes bytes. */
-  #nextResult(): void {
-    const { steps } = this.#queue.first!;
-    while (this.#step < this.#ran) {
-      const step = steps![this.#step]!;
-      if (!('bytes' in step)) {
-        this.#stage = stage.batchWord;
-        this.need = 8;
-        return;
-      }
-      if (step.op === 'read' && step.bytes.byteLength > 0) {
-        this.#fill(step.bytes);
-        return;
-      }
-      this.#answers.push(undefined);
-      this.#step += 1;
-    }
-    if (this.#consumed !== this.#length)
-      throw this.#nonsense('an answer to a batch of another length than its results');
-    while (this.#answers.length < steps!.length) this.#answers.push(notRun);
-    const answers = this.#answers;
-    this.#answers = [];
-    this.#answered(answers);
-  }
-
-  /** A READ inside a batch is filled. */
-  #took(length: number): void {
-    this.#answers.push(undefined);
-    this.#step += 1;
-    this.#consumed += padded(length);
-    const padding = padded(length) - length;
-    if (padding === 0) this.#nextResult();
-    else {
-      this.#stage = stage.padding;
-      this.need = padding;
-    }
-  }
-
-  #answered(value: unknown): void {
-    this.#stage = stage.header;
-    this.need = headerBytes;
-    this.#queue.shift().resolve(value);
-  }
-
-  #failed(text: string): void {
-    const error = errorOf(this.#status, text, this.where);
-    this.#stage = stage.header;
-    this.need = headerBytes;
-    if (error.code === 'Fenced') this.fence = text;
-    // A goodbye answers nothing: it says why the connection ends.
-    if (this.#isGoodbye)
-      this.end(
-        error.code === 'Fenced'
-          ? error
-          : new ExomemError('Disconnected', `the appliance closed the connection: ${text}`, {
-              where: this.where,
-              cause: error,
-            }),
-      );
-    else this.#queue.shift().reject(error);
-  }
-
-  #welcomed(): void {
-    const greeting = this.#greeting;
-    this.#greeting = nothing;
-    this.welcome = decodeWelcome(greeting, new DataView(greeting.buffer), 0);
-    if ((this.welcome.features & ~offeredFeatures) !== 0n) throw this.#nonsense('features that were not offered');
-    this.#stage = stage.header;
-    this.need = headerBytes;
-    const opening = this.#opening;
-    this.#opening = undefined;
-    opening?.resolve();
-    if (this.welcome.status !== 0) this.end(errorOf(this.welcome.status, this.welcome.text, this.where));
-  }
-
-  // ---- life
-
-  /** One coarse timer: answers owed and not a byte for `silence` is a lost connection; idle for that long is a PING. */
-  #watch(silence: number): void {
-    const idle = this.welcome.idle || Number.POSITIVE_INFINITY;
-    const period = Math.max(1, Math.min(silence / 8, idle / 8));
-    // The first look that finds nothing may come right after the last byte.
-    const silentLooks = Math.max(1, Math.floor(silence / period) - 1);
-    const idleLooks = Math.max(1, Math.floor(Math.min(silence, idle / 2) / period));
-    let idleFor = 0;
-    this.#timer = setInterval(() => {
-      const heard = this.#heard;
-      this.#heard = false;
-      if (heard) this.#quiet = 0;
-      if (this.#queue.inFlight) {
-        idleFor = 0;
-        if (heard) return;
-        // Looks are counted and not time: a stall of this process is no silence of the other.
-        this.#quiet += 1;
-        if (this.#quiet >= silentLooks) {
-          const what = `not a byte from ${formatAddress(this.#address)} for ${silence} ms`;
-          this.end(new ExomemError('Disconnected', what, { where: this.where }));
+  #listener(): AnswerListener {
+    return {
+      welcomed: (welcome) => {
+        this.welcome = welcome;
+        const opening = this.#opening;
+        this.#opening = undefined;
+        opening?.resolve();
+        if (welcome.status !== 0) this.end(errorOf(welcome.status, welcome.text, this.where));
+      },
+      fenced: (why) => {
+        this.fence = why;
+      },
+      dismissed: (reason) => {
+        if (reason.code === 'Fenced') this.end(reason);
+        else {
+          const what = `the appliance closed the connection: ${reason.message}`;
+          this.end(new ExomemError('Disconnected', what, { where: this.where, cause: reason }));
         }
-      } else if (++idleFor >= idleLooks) {
-        idleFor = 0;
-        this.#ask<void>(op.ping, 0, 0n, 0n, undefined, undefined, false, undefined, undefined).catch(() => undefined);
-      }
-    }, period);
-    this.#timer.unref();
+      },
+    };
   }
 
-  #nonsense(what: string): ExomemError {
-    return new ExomemError('ProtocolError', `the appliance sent ${what}`, { where: this.where });
+  #watch(silence: number): Silence {
+    const queue = this.#queue;
+    return new Silence(silence, this.welcome.idle, {
+      get inFlight() {
+        return queue.inFlight;
+      },
+      lost: () => {
+        const what = `not a byte from ${formatAddress(this.#address)} for ${silence} ms`;
+        this.end(new ExomemError('Disconnected', what, { where: this.where }));
+      },
+      ping: () => {
+        this.#ask<void>(op.ping, 0, 0n, 0n, undefined, undefined, false, undefined, undefined).catch(() => undefined);
+      },
+    });
   }
 
   #failure(error?: NodeJS.ErrnoException): ExomemError {
-    const place = formatAddress(this.#address);
-    const opening = this.welcome === undefined;
-    const known: Record<string, readonly [string, string]> = {
-      ECONNREFUSED: [`nobody listens at ${place}`, 'start an appliance there, or check host and port'],
-      ENOENT: [`there is no socket ${place}`, 'start an appliance there, or check the path'],
-      ENOTFOUND: [`the host in ${place} is not known`, 'check its name'],
-      EAI_AGAIN: [`the host in ${place} could not be looked up`, 'check its name and the name service'],
-      EACCES: [`${place} may not be used`, 'check the rights of the socket'],
-      EHOSTUNREACH: [`${place} cannot be reached`, 'check the network'],
-      ENETUNREACH: [`${place} cannot be reached`, 'check the network'],
-    };
-    const [what, advice] = known[error?.code ?? ''] ?? [
-      `${opening ? 'no connection to' : 'lost the connection to'} ${place}${error === undefined ? '' : `: ${error.code ?? error.message}`}`,
-      undefined,
-    ];
-    return new ExomemError('Disconnected', what, { where: this.where, advice, cause: error });
+    return connectionFailure(this.#address, this.welcome === undefined, this.where, error);
   }
 }

@@ -80,6 +80,7 @@ const cases: Case[] = [
   spoiledLoopback('deadline-in-flight', 'ignoresSignals'),
   spoiledLoopback('deadline-in-flight', 'saysThatNothingHappened'),
   flawed('abandoned-read', { touchesAbandoned: true }),
+  spoiledLoopback('abandoned-batch', 'goesOnWhenGivenUp'),
 
   spoiled('bind-to-the-living', 'bindsNobody'),
   spoiled('bind-to-the-dead', 'bindsAnybody'),

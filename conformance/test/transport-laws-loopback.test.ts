@@ -20,6 +20,7 @@ toSuite(
     'stop-on-fail',
     'word-values',
     'long-stopping-batch',
+    'abandoned-batch',
     'revoke',
     'revoke-in-flight',
     'revoke-for-good',

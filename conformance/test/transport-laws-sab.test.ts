@@ -8,6 +8,7 @@ const inapplicable = [
   'aborted-in-flight',
   'deadline-in-flight',
   'abandoned-read',
+  'abandoned-batch',
   'revoke',
   'revoke-in-flight',
   'revoke-for-good',

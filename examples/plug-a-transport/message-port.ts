@@ -277,7 +277,8 @@ class MessagePortSession extends SessionBase {
   /** With something in flight, silence means that the connection is lost. */
   #listen(): void {
     if (this.#pending.size === 0 || this.#silenceTimer !== undefined) return;
-    this.#silenceTimer = setTimeout(() => this.#lose(), this.options.silence ?? 10_000);
+    const silence = Math.min(this.options.silence ?? 10_000, 2 ** 31 - 1);
+    this.#silenceTimer = setTimeout(() => this.#lose(), silence);
   }
 
   /** The connection is gone: what was in flight may or may not have happened. */

@@ -178,11 +178,11 @@ export const argumentLaws: Draft[] = [
         () => load(4),
         ...(capabilities.atomics === 'none' ? [] : [() => compareExchange(0, 0n, 2n ** 64n), () => fetchAdd(12, 1n)]),
       ];
-      const arbitrary = fc.record({ which: fc.nat(illegal.length - 1), at: fc.nat(5), stop: fc.boolean() });
+      const arbitrary = fc.record({ which: fc.nat(5), at: fc.nat(5), stop: fc.boolean() });
       await property(arbitrary, async ({ which, at, stop }) => {
         const before = await fillRegion(session);
         const steps: MemoryStep[] = Array.from({ length: 5 }, (_, index) => write(index * 8, Uint8Array.of(1, 2, 3)));
-        steps.splice(at, 0, illegal[which]!());
+        steps.splice(at, 0, illegal[which % illegal.length]!());
         const options = stop ? { stopOnFail: true } : undefined;
         await expectRefused(() => session.batch(steps, options), ['OutOfRange', 'Unaligned'], 'the batch');
         expectBytes(await snapshot(session), before, 'the region');

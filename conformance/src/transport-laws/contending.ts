@@ -1,22 +1,40 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Contender } from './contender.js';
 import { expect, expectEqual } from './expect.js';
 import type { Draft, Trial } from './law.js';
 import type { TransportSubject } from './subject.js';
-import type { Contender, Task } from './tasks.js';
+import type { Task } from './tasks.js';
 import { loneliness, startTasks } from './workers.js';
 
 const needsAtomics = (subject: TransportSubject): string | undefined =>
   subject.capabilities.atomics === 'none' ? 'it has no atomics' : loneliness(subject);
 
-/** Where contenders wait for each other. */
-const meeting = 1_024;
-
-/** Has as many workers as wanted contend, and waits for what they answer. */
-async function together(trial: Trial, task: (one: Omit<Contender, 'offset'>) => Task): Promise<bigint[]> {
-  const { workers: of, increments: count } = trial.effort;
-  const tasks = Array.from({ length: of }, (_, index) => task({ index, of, count, meeting }));
-  const laborers = await startTasks(trial, tasks);
-  return Promise.all(laborers.map(({ ended }) => ended));
+/** Has as many workers as wanted increment one word, and looks whether all of them count. */
+async function contendFor(trial: Trial, by: Contender['by']): Promise<void> {
+  const { workers: of, increments: count, incrementsPerBatch: perBatch } = trial.effort;
+  const offset = 128;
+  const laborers = await startTasks(
+    trial,
+    Array.from({ length: of }, (_, index) => ({
+      kind: 'contend',
+      by,
+      perBatch,
+      offset,
+      count,
+      index,
+      of,
+      meeting: 1_024,
+    })),
+  );
+  const results = await Promise.all(laborers.map(({ ended }) => ended));
+  const total = results.reduce((sum, result) => sum + result.count, 0n);
+  const session = await trial.connect();
+  expect(total >= BigInt(of * count), `${of} workers have incremented it ${total} times only`);
+  expectEqual(await session.load(offset), total, `the word that ${of} workers have incremented ${total} times`);
+  const sum = results.reduce((all, result) => all + result.sum, 0n);
+  expectEqual(sum, (total * (total - 1n)) / 2n, 'the sum of all that was there before an increment');
+  expectEqual(await session.load(offset - 8), 0n, 'the word before it');
+  expectEqual(await session.load(offset + 8), 0n, 'the word behind it');
 }
 
 /** Laws on several clients that change the same words at the same time. */
@@ -25,28 +43,13 @@ export const contendingLaws: Draft[] = [
     id: 'contended-increments',
     sentence: 'of increments that several clients make by compareExchange none is lost and none happens twice',
     skip: needsAtomics,
-    check: async (trial) => {
-      const { workers, increments, incrementsPerBatch } = trial.effort;
-      await together(trial, (one) => ({ kind: 'increments', offset: 128, perBatch: incrementsPerBatch, ...one }));
-      const session = await trial.connect();
-      expectEqual(await session.load(128), BigInt(workers * increments), `${workers} x ${increments} increments`);
-      expectEqual(await session.load(120), 0n, 'the word before it');
-      expectEqual(await session.load(136), 0n, 'the word behind it');
-    },
+    check: (trial) => contendFor(trial, 'compareExchange'),
   },
   {
     id: 'contended-adds',
     sentence: 'of what several clients add by fetchAdd nothing is lost, and no two see the same word before',
     skip: needsAtomics,
-    check: async (trial) => {
-      const { workers, increments } = trial.effort;
-      const sums = await together(trial, (one) => ({ kind: 'adds', offset: 64, ...one }));
-      const total = BigInt(workers * increments);
-      const session = await trial.connect();
-      expectEqual(await session.load(64), total, `${workers} x ${increments} additions`);
-      const sum = sums.reduce((one, other) => one + other, 0n);
-      expectEqual(sum, (total * (total - 1n)) / 2n, 'the sum of all words that were seen before');
-    },
+    check: (trial) => contendFor(trial, 'fetchAdd'),
   },
   {
     id: 'resolved-increments',
@@ -79,10 +82,10 @@ export const contendingLaws: Draft[] = [
       }
       await all;
       for (const laborer of laborers) laborer.stop();
-      const counts = await Promise.all(laborers.map(({ ended }) => ended));
+      const results = await Promise.all(laborers.map(({ ended }) => ended));
       const session = await trial.connect();
       const word = await session.load(256);
-      for (const [field, count] of counts.entries()) {
+      for (const [field, { count }] of results.entries()) {
         expect(count >= BigInt(increments), `worker ${field} made ${count} increments only`);
         expectEqual(
           (word >> BigInt(field * 16)) & 0xffffn,

@@ -1,4 +1,4 @@
-import type { CallOptions } from '@exomem/core';
+import { type CallOptions, compareExchange } from '@exomem/core';
 import { fillRegion, snapshot } from './arguments.js';
 import { expect, expectBytes, expectEqual, expectRefused, outcome } from './expect.js';
 import type { Draft, Trial } from './law.js';
@@ -97,7 +97,7 @@ export const endingLaws: Draft[] = [
     check: async (trial) => {
       const session = await trial.connect();
       const { signal } = new AbortController();
-      for (const timeout of [undefined, 30_000, Number.POSITIVE_INFINITY]) {
+      for (const timeout of [undefined, 30_000, 2 ** 40, Number.POSITIVE_INFINITY]) {
         const options = { signal, ...(timeout === undefined ? {} : { timeout }) };
         await session.write(0, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8), options);
         expectEqual(await session.load(0, options), 0x0807_0605_0403_0201n, 'load');
@@ -166,6 +166,37 @@ export const endingLaws: Draft[] = [
           target.every((byte) => byte === 0xee),
           'the buffer was written to after the read had been given up',
         );
+      }
+    },
+  },
+  {
+    id: 'abandoned-batch',
+    sentence: 'of a long batch that was given up nothing happens any more once a new epoch has begun',
+    skip: (subject) =>
+      needsFlight(subject) ?? (subject.capabilities.atomics === 'none' ? 'it has no atomics' : undefined),
+    check: async ({ connect, capabilities }) => {
+      const other = await connect();
+      const length = Math.min(capabilities.maxBatch, 8_000) * 2 + 20;
+      for (const stopOnFail of [true, false]) {
+        for (let turns = 0; turns < 6; turns += 1) {
+          const session = await connect();
+          await session.write(0, new Uint8Array(8));
+          const steps = Array.from({ length }, (_, at) => compareExchange(0, BigInt(at), BigInt(at + 1)));
+          const abort = new AbortController();
+          const batch = outcome(() => session.batch(steps, { stopOnFail, signal: abort.signal }), 'batch');
+          const behind = outcome(() => session.write(8, Uint8Array.of(1), { signal: abort.signal }), 'write');
+          for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+          abort.abort();
+          for (const { error } of [await batch, await behind]) {
+            expect(error === undefined || error.code === 'OutcomeUnknown', `it ends with ${error?.code}`);
+          }
+          await session.renew();
+          const before = await snapshot(other);
+          for (let turn = 0; turn < 20; turn += 1) await other.load(0);
+          await session.load(0);
+          expectBytes(await snapshot(other), before, 'the region after the new epoch had begun');
+          await session.close();
+        }
       }
     },
   },

@@ -1,31 +1,26 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import type { ExomemError, MemoryStep, Session } from '@exomem/core';
-import { compareExchange, isExomemError } from '@exomem/core';
+import type { ExomemError, Session } from '@exomem/core';
+import { isExomemError } from '@exomem/core';
+import { type Contender, contend } from './contender.js';
 import { expect, expectEqual } from './expect.js';
 
 /** What a worker does over one session. Cloneable. */
 export type Task =
-  /** Adds `count` to a word, by compareExchange alone, `perBatch` of them in one batch. */
-  | (Contender & { readonly kind: 'increments'; readonly perBatch: number })
-  /** Adds `count` to a word by fetchAdd of 1. Answers the sum of what was there before each. */
-  | (Contender & { readonly kind: 'adds' })
+  /** Increments a word that others increment, too. */
+  | (Contender & { readonly kind: 'contend' })
   /**
    * Increments its own 16-bit field of a word that others change too, until told to stop and at least `count` times,
-   * over connections that break. Answers how often it did.
+   * over connections that break.
    */
   | { readonly kind: 'resolved'; readonly offset: number; readonly field: number; readonly count: number }
   /** Writes ranges that consist of one repeated byte, from buffers of every phase, until told to stop. */
   | { readonly kind: 'ranges'; readonly offset: number; readonly length: number; readonly bytes: readonly number[] };
 
-/** One of several that change the word at `offset` so often. */
-export interface Contender {
-  readonly offset: number;
-  readonly count: number;
-  /** Which of `of` this is. */
-  readonly index: number;
-  readonly of: number;
-  /** Where the contenders wait for each other: a word for each. */
-  readonly meeting: number;
+export interface TaskResult {
+  /** How often it did what it does. */
+  readonly count: bigint;
+  /** `contend`: the sum of what was there before each. */
+  readonly sum: bigint;
 }
 
 /** How a task hears and tells while it runs. */
@@ -38,77 +33,16 @@ export interface Control {
 }
 
 /** @throws LawBroken, or what the session throws. */
-export async function runTask(session: Session, task: Task, control: Control): Promise<bigint> {
+export async function runTask(session: Session, task: Task, control: Control): Promise<TaskResult> {
   await control.begun;
   switch (task.kind) {
-    case 'increments':
-      return inRounds(session, task, (count) => incrementWord(session, task.offset, count, task.perBatch));
-    case 'adds':
-      return inRounds(session, task, (count) => addToWord(session, task.offset, count));
+    case 'contend':
+      return contend(session, task);
     case 'resolved':
-      return incrementField(session, task.offset, task.field, task.count, control);
+      return { count: await incrementField(session, task.offset, task.field, task.count, control), sum: 0n };
     case 'ranges':
-      return writeRanges(session, task.offset, task.length, task.bytes, control);
+      return { count: await writeRanges(session, task.offset, task.length, task.bytes, control), sum: 0n };
   }
-}
-
-/**
- * Splits the count into rounds that all contenders begin together: on a busy machine one would otherwise be done
- * before the next has been given a processor, and nothing would have contended.
- */
-async function inRounds(
-  session: Session,
-  { count, index, of, meeting }: Contender,
-  work: (count: number) => Promise<bigint>,
-): Promise<bigint> {
-  const rounds = Math.min(20, count);
-  let sum = 0n;
-  for (let round = 1; round <= rounds; round += 1) {
-    const mark = new Uint8Array(8);
-    mark[0] = round;
-    await session.write(meeting + index * 8, mark);
-    for (let other = 0; other < of; ) {
-      const answer = session.load(meeting + other * 8);
-      if ((answer instanceof Promise ? await answer : answer) >= BigInt(round)) other += 1;
-    }
-    sum += await work(Math.floor((count * round) / rounds) - Math.floor((count * (round - 1)) / rounds));
-  }
-  return sum;
-}
-
-async function incrementWord(session: Session, offset: number, count: number, perBatch: number): Promise<bigint> {
-  let seen = await session.load(offset);
-  for (let done = 0; done < count; ) {
-    if (perBatch === 1) {
-      const answer = session.compareExchange(offset, seen, seen + 1n);
-      const observed = answer instanceof Promise ? await answer : answer;
-      if (observed === seen) {
-        done += 1;
-        seen += 1n;
-      } else seen = observed;
-      continue;
-    }
-    const steps: MemoryStep[] = [];
-    for (let at = 0; at < Math.min(perBatch, count - done); at += 1) {
-      steps.push(compareExchange(offset, seen + BigInt(at), seen + BigInt(at + 1)));
-    }
-    const answers = await session.batch(steps, { stopOnFail: true });
-    let applied = 0;
-    while (applied < steps.length && answers[applied] === seen + BigInt(applied)) applied += 1;
-    done += applied;
-    const found = answers[applied];
-    seen = typeof found === 'bigint' ? found : seen + BigInt(applied);
-  }
-  return BigInt(count);
-}
-
-async function addToWord(session: Session, offset: number, count: number): Promise<bigint> {
-  let sum = 0n;
-  for (let done = 0; done < count; done += 1) {
-    const answer = session.fetchAdd(offset, 1n);
-    sum += answer instanceof Promise ? await answer : answer;
-  }
-  return sum;
 }
 
 const fieldMask = 0xffffn;

@@ -3,7 +3,7 @@
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import type { ConnectOptions } from '@exomem/core';
 import type { WorkerConnect } from './subject.js';
-import { type Control, runTask, type Task } from './tasks.js';
+import { type Control, runTask, type Task, type TaskResult } from './tasks.js';
 
 export interface Assignment {
   readonly module: string;
@@ -16,7 +16,7 @@ export type Report =
   /** The session is open. */
   | { readonly event: 'ready' }
   | { readonly event: 'reached' }
-  | { readonly event: 'ended'; readonly result: bigint }
+  | { readonly event: 'ended'; readonly result: TaskResult }
   | { readonly event: 'failed'; readonly reason: string };
 
 /** What is told to a worker: that all are there, that it is to end. */

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { describe, LawBroken } from './expect.js';
 import { connectOptions, type Trial } from './law.js';
 import type { TransportSubject } from './subject.js';
-import { runTask, type Task } from './tasks.js';
+import { runTask, type Task, type TaskResult } from './tasks.js';
 import type { Assignment, Report, Word } from './worker.js';
 
 /** A task under way: in a thread, in a process, or, where the subject has no workers, on a session here. */
@@ -13,7 +13,7 @@ export interface Laborer {
   /** The task has done what it must, and goes on; rejects if it failed before. */
   readonly reached: Promise<void>;
   /** What the task answers. */
-  readonly ended: Promise<bigint>;
+  readonly ended: Promise<TaskResult>;
   begin(): void;
   /** Asks it to end. */
   stop(): void;
@@ -96,9 +96,9 @@ const tell = (send: (word: Word) => unknown): Pick<Laborer, 'begin' | 'stop'> =>
 function ledger() {
   let beReady: () => void = () => undefined;
   let reach: () => void = () => undefined;
-  let end: (result: bigint) => void = () => undefined;
+  let end: (result: TaskResult) => void = () => undefined;
   let fail: (error: LawBroken) => void = () => undefined;
-  const ended = new Promise<bigint>((resolve, reject) => {
+  const ended = new Promise<TaskResult>((resolve, reject) => {
     end = resolve;
     fail = reject;
   });

@@ -10,6 +10,8 @@ export interface Wait {
 
 const attended: Wait = { abandoned: false };
 const wordLimit = 1n << 64n;
+/** A timer that is set for longer fires at once. */
+const longestTimer = 2 ** 31 - 1;
 
 /**
  * What most sessions extend. It checks arguments, bounds, closing, aborts and deadlines once and for all, and cuts
@@ -272,6 +274,8 @@ export abstract class SessionBase implements Session {
     const next = (): Awaitable<BatchAnswer> => {
       while (answers.length < steps.length) {
         const at = answers.length;
+        // Given up: a part that went out now could land behind the epoch that settles this.
+        if (wait.abandoned) throw this.#abandoned();
         const part = this.capabilities.stopOnFail ? this.#part(steps, at) : [];
         const sent = part.length === 0 ? [steps[at]!] : part;
         const answer = part.length === 0 ? this.#alone(steps[at]!, wait) : this.doBatch(part, true, wait);
@@ -371,7 +375,15 @@ export abstract class SessionBase implements Session {
 
   #run<T>(send: (wait: Wait) => Awaitable<T>, options: CallOptions | undefined, changes: boolean): Awaitable<T> {
     if (options === undefined) return this.#send(() => send(attended));
-    return this.#wait((wait) => this.#send(() => send(wait)), options, changes);
+    const sendUnlessAbandoned = (wait: Wait): Awaitable<T> => {
+      if (wait.abandoned) throw this.#abandoned();
+      return send(wait);
+    };
+    return this.#wait((wait) => this.#send(() => sendUnlessAbandoned(wait)), options, changes);
+  }
+
+  #abandoned(): ExomemError {
+    return new ExomemError('Aborted', 'given up before it was sent', { where: this.where });
   }
 
   #one(step: MemoryStep, wait: Wait): Awaitable<StepAnswer> {
@@ -417,7 +429,10 @@ export abstract class SessionBase implements Session {
       const timer =
         timeout === undefined || timeout === Number.POSITIVE_INFINITY
           ? undefined
-          : setTimeout(() => giveUp('DeadlineExceeded', `no answer within ${timeout} ms`), timeout);
+          : setTimeout(
+              () => giveUp('DeadlineExceeded', `no answer within ${timeout} ms`),
+              Math.min(timeout, longestTimer),
+            );
       const end = (): void => {
         if (timer !== undefined) clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);

@@ -36,7 +36,7 @@ export async function contend(session: Session, task: Contender): Promise<TaskRe
   const tally: Tally = { count: 0n, sum: 0n, met: 0 };
   const rounds = Math.min(20, count);
   let contended = false;
-  for (let round = 1; round <= rounds || (round <= rounds + 8 && !contended); round += 1) {
+  for (let round = 1; round <= rounds || (round <= rounds + 12 && !contended); round += 1) {
     contended = await meet(session, task, round, tally.met >= enough);
     const share = Math.floor((count * round) / rounds) - Math.floor((count * (round - 1)) / rounds);
     const length = round <= rounds ? share : share * 2 ** (round - rounds);

@@ -106,6 +106,7 @@ test('no aligned word is torn between threads, whatever the phases of offset and
     [1, 8_191],
   ] as const) {
     for (const phase of [0, 3, 4, 7]) {
+      memory.write(0, new Uint8Array(8_192));
       const stop = new Int32Array(new SharedArrayBuffer(4));
       const writing: Writing = { segments, offset, length, phase, stop };
       const thread = new Worker(new URL('./fixtures/torn-words.js', import.meta.url), { workerData: writing });

@@ -176,7 +176,7 @@ export const breakingLaws: Draft[] = [
       const other = await connect();
       for (const method of memoryMethods(capabilities)) {
         if (!method.waits) continue;
-        const session = await connect({ silence: 250 });
+        const session = await connect({ silence: 500 });
         await session.load(0);
         await region.blackHole!(session);
         const call = expectRefused(() => method.call(session, { offset: 8, length: 8 }), lost, method.name);
@@ -193,11 +193,11 @@ export const breakingLaws: Draft[] = [
     skip: ({ capabilities }) =>
       capabilities.synchronous ? 'it is synchronous: it has no connection to lose' : undefined,
     check: async ({ connect }) => {
-      for (const silence of [100, 2 ** 40]) {
+      for (const silence of [500, 2 ** 40]) {
         const session = await connect({ silence });
         await session.write(0, Uint8Array.of(5));
         const { epoch } = session;
-        await sleep(silence === 100 ? 600 : 20);
+        await sleep(silence === 500 ? 1_500 : 20);
         expectEqual(await session.load(0), 5n, 'load after the silence');
         expectEqual(session.epoch, epoch, 'the epoch');
       }

@@ -90,6 +90,20 @@ test('renewing goes on where an attempt failed, and is shared by those who ask a
   await failsWith('Disconnected', () => session.load(0));
 });
 
+test('closing a session ends the epoch that it is opening', async () => {
+  await using served = await Served.start();
+  await using relay = await Relay.start(served.port);
+  const session = await served.connect({}, relay.url);
+  relay.cut();
+  await soon(20);
+  relay.swallow();
+  const renewed = session.renew();
+  await soon(20);
+  await session.close();
+  await failsWith('Closed', () => renewed);
+  relay.forward();
+});
+
 test('an appliance that starts again is another instance of the same lanes', async () => {
   const memory = new RegionMemory([new SharedArrayBuffer(4096)]);
   memory.compareExchange(0, 0n, memberWord(ACTIVE, 4));

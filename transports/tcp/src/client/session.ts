@@ -28,6 +28,8 @@ export class TcpSession extends SessionBase {
   /** The member that this lane is bound to; each new epoch is bound to it again. */
   #binding: MemberBinding | undefined;
   #renewing: Promise<void> | undefined;
+  /** Ends an epoch that is being opened when the session is closed. */
+  readonly #closing = new AbortController();
 
   /** @throws as `Transport.connect` */
   static async open(
@@ -155,7 +157,12 @@ export class TcpSession extends SessionBase {
   }
 
   protected doClose(): undefined {
-    this.#connection.end(new ExomemError('Closed', 'the session was closed', { where: this.where }));
+    this.#closing.abort();
+    this.#connection.end(this.#wasClosed());
+  }
+
+  #wasClosed(): ExomemError {
+    return new ExomemError('Closed', 'the session was closed', { where: this.where });
   }
 
   async #reopen(): Promise<void> {
@@ -163,7 +170,17 @@ export class TcpSession extends SessionBase {
     if (this.#connection.lost?.code === 'Fenced') throw this.#connection.refusal();
     this.#connection.end(new ExomemError('Disconnected', 'a new epoch of the lane begins', { where: this.where }));
     this.#asked += 1;
-    const connection = await openEpoch(this.#target, this.where, this.#options, this.#patience, this.#asked);
+    const { signal } = this.#closing;
+    const connection = await openEpoch(
+      this.#target,
+      this.where,
+      this.#options,
+      this.#patience,
+      this.#asked,
+      signal,
+    ).catch((error) => {
+      throw this.closed ? this.#wasClosed() : error;
+    });
     try {
       await this.#begin(connection);
     } catch (error) {
@@ -210,9 +227,8 @@ export class TcpSession extends SessionBase {
 
   #install(connection: ClientConnection): void {
     if (this.closed) {
-      const closed = new ExomemError('Closed', 'the session was closed', { where: this.where });
-      connection.end(closed);
-      throw closed;
+      connection.end(this.#wasClosed());
+      throw this.#wasClosed();
     }
     this.#epoch = connection.welcome.epoch;
     this.#connection = connection;

@@ -28,6 +28,8 @@ export class TcpSession extends SessionBase {
   /** The member that this lane is bound to; each new epoch is bound to it again. */
   #binding: MemberBinding | undefined;
   #renewing: Promise<void> | undefined;
+  /** The connection of an epoch that is welcome and not bound yet. */
+  #beginning: ClientConnection | undefined;
   /** Ends an epoch that is being opened when the session is closed. */
   readonly #closing = new AbortController();
 
@@ -158,6 +160,7 @@ export class TcpSession extends SessionBase {
 
   protected doClose(): undefined {
     this.#closing.abort();
+    this.#beginning?.end(this.#wasClosed());
     this.#connection.end(this.#wasClosed());
   }
 
@@ -181,6 +184,7 @@ export class TcpSession extends SessionBase {
     ).catch((error) => {
       throw this.closed ? this.#wasClosed() : error;
     });
+    this.#beginning = connection;
     try {
       await this.#begin(connection);
     } catch (error) {
@@ -196,6 +200,7 @@ export class TcpSession extends SessionBase {
 
   async #begin(connection: ClientConnection): Promise<void> {
     const { welcome } = connection;
+    if (this.closed) throw this.#wasClosed();
     if (welcome.status !== 0) {
       const error = errorOf(welcome.status, welcome.text, this.where);
       if (error.code === 'Fenced') this.#connection = connection;

@@ -70,10 +70,12 @@ async function chaos(seed: number, rate: number, deaths: number): Promise<void> 
   const steward = new Steward(keeper, { interval: 10, records: 40 });
   steward.start();
   const dead: Client[] = [];
+  const others = new Map<number, Client>();
   const acknowledged = new Map<string, number>();
   const work = async (name: number): Promise<void> => {
     let client = await open();
     for (let step = 0; step < 40; step++) {
+      others.set(name, client);
       const pick = <T>(...from: T[]): T => from[Math.floor(chance() * from.length)]!;
       const path = () => `/${pick('a', 'b')}/${pick('p', 'q', 'r', 's')}`;
       try {
@@ -96,7 +98,30 @@ async function chaos(seed: number, rate: number, deaths: number): Promise<void> 
             break;
           }
           case 4:
-            await client.namespace.unlink(path());
+            if (chance() < 0.5) {
+              // Whatever becomes of its names, a file that is open has its bytes, on this client and at this moment.
+              const own = `/open-${name}-${step}`;
+              const file = await client.namespace.open(own, { create: true });
+              const bytes = new Uint8Array(1 + Math.floor(chance() * 30_000)).fill(step + 1);
+              try {
+                await file.write(0, bytes);
+                await file.flush();
+                const other = others.get((name % 3) + 1);
+                if (other !== undefined && chance() < 0.7) await other.namespace.unlink(own).catch(() => undefined);
+                else await client.namespace.unlink(own);
+                for (let look = 0; look < 3; look++) {
+                  await client.refresh();
+                  const back = new Uint8Array(bytes.length);
+                  assert.is(await file.read(0, back), bytes.length);
+                  assert.is(Buffer.compare(back, bytes), 0, 'an open file without a name has lost its bytes');
+                  await surroundings.sleep(Math.floor(chance() * 30));
+                }
+              } finally {
+                await file.close();
+              }
+            } else {
+              await client.namespace.unlink(path());
+            }
             break;
           case 5:
             await client.namespace.rename(path(), path());

@@ -1,7 +1,7 @@
 import { Observable, Subject } from 'rxjs';
 import { ExomemError, isExomemError } from '../errors.js';
 import { RecordArena } from '../namespace/arena.js';
-import { extentAt } from '../namespace/inode.js';
+import { extentAt, type Inode } from '../namespace/inode.js';
 import type { FileExtent } from '../namespace/operation.js';
 import { type Draft, NamespaceReplica } from '../namespace/replica.js';
 import type { NamespaceState } from '../namespace/state.js';
@@ -65,6 +65,8 @@ export interface ClientOptions extends CallOptions {
 /** Milliseconds between two looks at the region. */
 const clientTick = 500;
 const stewardTick = 100;
+/** Extents that one record carries. */
+const extentsPerRecord = 96;
 /** Milliseconds between two searches for words that belong to nobody alive. */
 const scrubInterval = 5000;
 
@@ -125,12 +127,22 @@ export class Client implements AsyncDisposable {
     this.replica = new NamespaceReplica(this.geometry);
     this.namespace = new Namespace(this);
     this.#watch = new Watch(this, (event) => this.#events.next(event));
-    this.replica.onRelease = (page, pages, index) => {
-      // Whoever asks for space now may be served soon.
-      this.#fullUntil = 0;
-      this.#allocator?.dismiss(page, pages, index);
+    this.replica.listener = {
+      released: (page, pages, index) => {
+        // Whoever asks for space now may be served soon.
+        this.#fullUntil = 0;
+        this.#allocator?.dismiss(page, pages, index);
+      },
+      kept: (page, pages) => this.#allocator?.retain(page, pages),
+      removed: (inode, index) => this.#orphaned(inode, index),
     };
-    this.replica.onReload = () => (this.#rejudge = true);
+    this.replica.onReload = (before) => {
+      this.#rejudge = true;
+      for (const inode of this.#files.keys()) {
+        const was = before.inodes.get(inode);
+        if (was !== undefined && !this.state.inodes.has(inode)) this.#orphaned(was, before.index);
+      }
+    };
     this.replica.onRecord = (record) => {
       if (this.#events.observed) {
         this.#events.next({
@@ -275,6 +287,54 @@ export class Client implements AsyncDisposable {
     }
     file.enter();
     return file;
+  }
+
+  /**
+   * A file that is open here lost its last name. Nothing above that index is published before the log says that we keep it:
+   * so nobody frees its pages.
+   */
+  #orphaned(inode: Inode, index: number): void {
+    const file = this.#files.get(inode.inode);
+    if (file === undefined || this.#allocator === undefined) return;
+    file.orphaned(inode);
+    this.pins.take(index);
+    this.#orphans.set(file, { index, kept: false });
+    queueMicrotask(() => this.#keepOrphans().catch((error) => this.#missed(error)));
+  }
+  readonly #orphans = new Map<RegionFile, { index: number; kept: boolean }>();
+  readonly #keeping = new Lock();
+
+  async #keepOrphans(): Promise<void> {
+    await this.#keeping.run(async () => {
+      const { principal, incarnation } = this.identity;
+      for (const [file, orphan] of this.#orphans) {
+        if (orphan.kept) continue;
+        const { inode, orphan: record } = file;
+        const { extents } = record!;
+        for (let at = 0; at === 0 || at < extents.length; at += extentsPerRecord) {
+          const part = extents.slice(at, at + extentsPerRecord);
+          await this.append(() => [{ op: 'keep', inode, principal, incarnation, extents: part }]);
+        }
+        orphan.kept = true;
+        this.pins.give(orphan.index);
+      }
+    });
+  }
+
+  /** Nobody here has that file open any more: if it has no name, the log need not keep it for us. */
+  async letGo(file: RegionFile): Promise<void> {
+    if (!this.#orphans.has(file)) return;
+    await this.#keeping.run(async () => {
+      const orphan = this.#orphans.get(file);
+      if (orphan === undefined) return;
+      this.#orphans.delete(file);
+      if (!orphan.kept) {
+        this.pins.give(orphan.index);
+        return;
+      }
+      const { principal, incarnation } = this.identity;
+      await this.append(() => [{ op: 'drop', inode: file.inode, principal, incarnation }]);
+    });
   }
 
   /** The file of that inode, if it is open here. */
@@ -534,6 +594,7 @@ export class Client implements AsyncDisposable {
       }
       if (result.wanted !== undefined) await this.#answer(result.wanted);
       for (const file of [...this.#files.values()]) if (file.overdue) await file.flush();
+      if (this.#orphans.size > 0) await this.#keepOrphans();
       await this.tidy();
       const now = this.surroundings.now();
       if (this.role === 'member' && now - this.#looked >= this.superblock.lease / 3) {
@@ -657,8 +718,8 @@ export class Client implements AsyncDisposable {
     await this.refresh();
     const { geometry, state } = this;
     const named = new Uint8Array(Math.ceil((geometry.groupCount * geometry.groupPages) / 8));
-    for (const inode of state.inodes.values()) {
-      for (const { page, pages } of inode.extents) {
+    for (const { extents } of [...state.inodes.values(), ...state.kept.values()]) {
+      for (const { page, pages } of extents) {
         for (let at = page; at < page + pages; at++) named[at >>> 3]! |= 1 << (at & 7);
       }
     }
@@ -682,6 +743,8 @@ export class Client implements AsyncDisposable {
           applied = Math.min(applied, line.applied);
         else if (line.state === memberState.fenced) await this.#revoke(line);
       }
+      // Then the log to its end: whoever has a file open that lost its name says so before it publishes that.
+      await this.refresh();
       await this.run(allocator.sweep(applied));
     }
     if (this.#snapshots !== this.replica.root.word) {
@@ -721,7 +784,10 @@ export class Client implements AsyncDisposable {
 
   async #handOver(): Promise<void> {
     const { geometry, allocator, identity } = this;
-    for (const file of [...this.#files.values()]) await file.abandon();
+    for (const file of [...this.#files.values()]) {
+      await file.abandon();
+      await this.letGo(file);
+    }
     await this.run(allocator.surrender());
     await this.#replicaLock.run(async () => {
       await this.run(this.replica.judgeReserve());

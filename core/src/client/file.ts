@@ -1,5 +1,5 @@
 import { ExomemError, isExomemError } from '../errors.js';
-import { extentAt, insertExtent, withoutRange } from '../namespace/inode.js';
+import { extentAt, type Inode, insertExtent, withoutRange } from '../namespace/inode.js';
 import type { ByteRange, FileExtent } from '../namespace/operation.js';
 import { pageOffset } from '../region/geometry.js';
 import type { Client } from './client.js';
@@ -37,6 +37,7 @@ export class RegionFile implements AsyncDisposable {
   /** Counts writes: the clock may stand still between two of them. */
   #changes = 0;
   #unpublished = 0;
+  #orphan: Inode | undefined;
   #since = 0;
 
   constructor(client: Client, inode: number, onClosed: () => void) {
@@ -51,7 +52,7 @@ export class RegionFile implements AsyncDisposable {
 
   /** Bytes, with what is not published yet. @throws `StaleHandle`. */
   get size(): number {
-    return Math.max(this.client.state.file(this.inode).size, this.#size);
+    return Math.max(this.#record().size, this.#size);
   }
   get pendingSize(): number {
     return this.#size;
@@ -63,9 +64,22 @@ export class RegionFile implements AsyncDisposable {
     return this.#pending.reduce((sum, { pages }) => sum + pages, 0);
   }
 
+  /** The file as the log has it; or as it was when its last name went, which its holders may go on using. */
+  #record(): Inode {
+    return this.#orphan ?? this.client.state.file(this.inode);
+  }
+  /** What is left of a file without a name, for those who have it open. */
+  get orphan(): Inode | undefined {
+    return this.#orphan;
+  }
+  /** Its last name is gone: from now on it is a matter of those who have it open. */
+  orphaned(inode: Inode): void {
+    this.#orphan = { ...inode, links: 0, extents: [...inode.extents], unwritten: [...inode.unwritten] };
+  }
+
   /** Where a file of one extent lies in the region. @throws `UnsupportedCapability` for one of several. */
   get offset(): number {
-    const { extents } = this.client.state.file(this.inode);
+    const { extents } = this.#record();
     if (extents.length !== 1 || extents[0]!.at !== 0 || this.#pending.length > 0) {
       throw new ExomemError('UnsupportedCapability', 'this file does not lie in one piece', {
         advice: 'read and write it',
@@ -84,7 +98,7 @@ export class RegionFile implements AsyncDisposable {
     const index = client.replica.index;
     client.pins.take(index);
     try {
-      const { extents, unwritten, size } = client.state.file(this.inode);
+      const { extents, unwritten, size } = this.#record();
       const length = await this.#gather(extents, unwritten, Math.max(size, this.#size), position, target);
       const late = client.lease();
       if (late !== undefined) await late;
@@ -129,10 +143,10 @@ export class RegionFile implements AsyncDisposable {
   async #readAsObserver(position: number, target: Uint8Array): Promise<number> {
     const { client } = this;
     for (let attempt = 0; attempt < 100; attempt++) {
-      const { extents, unwritten, size } = client.state.file(this.inode);
+      const { extents, unwritten, size } = this.#record();
       const length = await this.#gather([...extents], unwritten, size, position, target);
       await client.refresh();
-      const after = client.state.file(this.inode);
+      const after = this.#record();
       // A file that only grew still has the same list of extents; one that was cut off has a new one.
       if (after.extents === extents && after.unwritten === unwritten) return length;
     }
@@ -167,7 +181,7 @@ export class RegionFile implements AsyncDisposable {
 
   /** Bytes whose pages are there already. */
   async #overwrite(position: number, source: Uint8Array): Promise<void> {
-    const inode = this.client.state.file(this.inode);
+    const inode = this.#record();
     const waits: Promise<void>[] = [];
     for (const { offset, from, to } of this.#pieces(inode.extents, position, source.byteLength)) {
       const wait = this.client.writeBytes(offset, source.subarray(from - position, to - position));
@@ -201,7 +215,7 @@ export class RegionFile implements AsyncDisposable {
     const { client } = this;
     const { pageSize } = client.geometry;
     for (let at = position; at < end; ) {
-      const { extents } = client.state.file(this.inode);
+      const { extents } = this.#record();
       const page = Math.floor(at / pageSize);
       const hole = this.#holeAt(extents, page);
       if (hole === 0) {
@@ -315,6 +329,12 @@ export class RegionFile implements AsyncDisposable {
   async #publish(): Promise<void> {
     const { client, inode } = this;
     while (this.#time !== undefined) {
+      if (this.#orphan !== undefined) {
+        // Nobody else can open it: there is nobody to publish it to.
+        this.#time = undefined;
+        this.#unpublished = 0;
+        return;
+      }
       const time = this.#time;
       const changes = this.#changes;
       const extents = this.#pending.slice(0, extentsPerRecord);
@@ -334,7 +354,10 @@ export class RegionFile implements AsyncDisposable {
           await this.#yield();
           continue;
         }
-        if (isExomemError(error, 'StaleHandle')) await this.abandon();
+        if (isExomemError(error, 'StaleHandle')) {
+          if (this.#orphan !== undefined) continue;
+          await this.abandon();
+        }
         throw error;
       }
       client.settle(inode, extents);
@@ -354,7 +377,7 @@ export class RegionFile implements AsyncDisposable {
   async #yield(): Promise<void> {
     const { client } = this;
     const { pageSize } = client.geometry;
-    const { extents } = client.state.file(this.inode);
+    const { extents } = this.#record();
     const kept: FileExtent[] = [];
     for (const run of this.#pending) {
       for (let step = 0; step < run.pages; step++) {
@@ -386,18 +409,46 @@ export class RegionFile implements AsyncDisposable {
     await this.#lock.run(async () => {
       await this.#publish();
       await this.#dropAhead();
-      await client.append((state) => {
-        const operation = { op: 'truncate', inode, size, time } as const;
-        state.check(operation);
-        return [operation];
-      });
+      try {
+        if (this.#orphan !== undefined) return await this.#truncateOrphan(this.#orphan, size);
+        await client.append((state) => {
+          const operation = { op: 'truncate', inode, size, time } as const;
+          state.check(operation);
+          return [operation];
+        });
+      } catch (error) {
+        if (!isExomemError(error, 'StaleHandle') || this.#orphan === undefined) throw error;
+        await this.#truncateOrphan(this.#orphan, size);
+      }
     });
+  }
+
+  async #truncateOrphan(orphan: Inode, size: number): Promise<void> {
+    const { pageSize } = this.client.geometry;
+    const kept = Math.ceil(size / pageSize);
+    const cut = (extents: readonly FileExtent[]): FileExtent[] =>
+      extents
+        .filter(({ at }) => at < kept)
+        .map((extent) => ({ ...extent, pages: Math.min(extent.pages, kept - extent.at) }));
+    const pending = this.#pending;
+    const before = Math.max(orphan.size, this.#size);
+    this.#pending = cut(pending);
+    orphan.extents = cut(orphan.extents);
+    orphan.unwritten = withoutRange(orphan.unwritten, size, Number.MAX_SAFE_INTEGER);
+    this.#written = withoutRange(this.#written, size, Number.MAX_SAFE_INTEGER);
+    if (size % pageSize !== 0 && size < before) orphan.unwritten.push({ from: size, to: kept * pageSize });
+    orphan.size = size;
+    this.#size = 0;
+    for (const { at, page, pages } of pending) {
+      const left = Math.max(0, Math.min(pages, kept - at));
+      if (left < pages) await this.client.run(this.client.allocator.release(page + left, pages - left));
+    }
   }
 
   /** The memory of a file of one extent. @throws `UnsupportedCapability` where memory is not shared or lies in pieces. */
   async map(): Promise<Uint8Array> {
     await this.flush();
-    const { unwritten, size } = this.client.state.file(this.inode);
+    const { unwritten, size } = this.#record();
     if (unwritten.length > 0)
       throw new ExomemError('UnsupportedCapability', 'a part of this file was cut off and not written since');
     return this.client.session.view(this.offset, size);
@@ -408,7 +459,9 @@ export class RegionFile implements AsyncDisposable {
     if (this.#users === 0 || --this.#users > 0) return;
     try {
       await this.flush();
-      await this.#lock.run(() => this.#dropAhead());
+      if (this.#users > 0) return;
+      await this.#lock.run(() => (this.#orphan === undefined ? this.#dropAhead() : this.abandon()));
+      await this.client.letGo(this);
     } finally {
       if (this.#users === 0) this.#onClosed();
     }
@@ -432,7 +485,7 @@ export class RegionFile implements AsyncDisposable {
 
   #hasHole(from: number, to: number): boolean {
     const { pageSize } = this.client.geometry;
-    const { extents } = this.client.state.file(this.inode);
+    const { extents } = this.#record();
     const last = Math.ceil(to / pageSize);
     for (let page = Math.floor(from / pageSize); page < last; ) {
       if (this.#holeAt(extents, page) > 0) return true;

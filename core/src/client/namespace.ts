@@ -66,8 +66,8 @@ export class Namespace {
   }
 
   stat(inode: number): Stat {
-    const found = this.#client.state.inode(inode);
     const open = this.#client.openedFile(inode);
+    const found = open?.orphan ?? this.#client.state.inode(inode);
     const { pageSize } = this.#client.geometry;
     let pages = open?.pendingPages ?? 0;
     for (const extent of found.extents) pages += extent.pages;
@@ -146,8 +146,13 @@ export class Namespace {
 
   async setAttributes(inode: number, attributes: Attributes): Promise<void> {
     const ctime = this.#time();
+    const open = this.#client.openedFile(inode);
     // What is written and not published yet would move the times again.
-    await this.#client.openedFile(inode)?.flush();
+    await open?.flush();
+    if (open?.orphan !== undefined) {
+      Object.assign(open.orphan, attributes, { ctime });
+      return;
+    }
     await this.#client.append((state) => {
       const operation = { op: 'setattr', inode, ...attributes, ctime } as const;
       state.check(operation);

@@ -23,7 +23,7 @@ export class RecordArena {
     this.#used = new Uint8Array(Math.floor(length / recordUnit));
   }
 
-  /** The offset of `bytes` free bytes in a row, marked as used by nobody yet; -1 if there are none. */
+  /** The offset of `bytes` free bytes in a row; -1 if there are none. */
   find(bytes: number): number {
     const units = Math.ceil(bytes / recordUnit);
     const total = this.#used.length;
@@ -49,9 +49,18 @@ export class RecordArena {
     if (offset < this.offset || offset >= this.offset + this.length) return;
     const unit = (offset - this.offset) / recordUnit;
     const units = Math.ceil(bytes / recordUnit);
+    if (this.#used[unit] === 1 && this.#places.some((place) => place.index === index && place.unit === unit)) return;
     this.#used.fill(1, unit, unit + units);
     this.#places.push({ index, unit, units });
     this.#next = (unit + units) % this.#used.length;
+  }
+
+  /** The slot of `index` points elsewhere, for certain: the place is free again. */
+  giveBack(index: number, offset: number): void {
+    const unit = (offset - this.offset) / recordUnit;
+    const at = this.#places.findIndex((place) => place.index === index && place.unit === unit);
+    const [place] = this.#places.splice(at, 1);
+    this.#used.fill(0, unit, unit + place!.units);
   }
 
   /** A snapshot holds everything below `index`. How many places that freed. */

@@ -80,10 +80,33 @@ export type Operation =
       readonly mtime?: bigint;
       readonly ctime: bigint;
     }
+  /**
+   * A member has a file open whose last name is gone: it stays readable until every holder has dropped it. The extents
+   * are what the file had; long lists take several records.
+   */
+  | {
+      readonly op: 'keep';
+      readonly inode: number;
+      readonly principal: number;
+      readonly incarnation: number;
+      readonly extents: readonly FileExtent[];
+    }
+  | { readonly op: 'drop'; readonly inode: number; readonly principal: number; readonly incarnation: number }
   /** Nothing that this principal appends with this or a lower incarnation counts any more. */
   | { readonly op: 'fence'; readonly principal: number; readonly incarnation: number; readonly adopt: boolean };
 
-const codes = { create: 1, link: 2, unlink: 3, rename: 4, extend: 5, truncate: 6, setattr: 7, fence: 8 } as const;
+const codes = {
+  create: 1,
+  link: 2,
+  unlink: 3,
+  rename: 4,
+  extend: 5,
+  truncate: 6,
+  setattr: 7,
+  fence: 8,
+  keep: 9,
+  drop: 10,
+} as const;
 
 export function encodeOperation(writer: ByteWriter, operation: Operation): void {
   writer.u8(codes[operation.op]);
@@ -151,6 +174,13 @@ export function encodeOperation(writer: ByteWriter, operation: Operation): void 
       writer.u16(operation.incarnation);
       writer.u8(operation.adopt ? 1 : 0);
       break;
+    case 'keep':
+    case 'drop':
+      writer.varint(operation.inode);
+      writer.u16(operation.principal);
+      writer.u16(operation.incarnation);
+      if (operation.op === 'keep') encodeExtents(writer, operation.extents);
+      break;
   }
 }
 
@@ -216,6 +246,16 @@ export function decodeOperation(reader: ByteReader): Operation {
     }
     case codes.fence:
       return { op: 'fence', principal: reader.u16(), incarnation: reader.u16(), adopt: reader.u8() === 1 };
+    case codes.keep:
+      return {
+        op: 'keep',
+        inode: reader.varint(),
+        principal: reader.u16(),
+        incarnation: reader.u16(),
+        extents: decodeExtents(reader),
+      };
+    case codes.drop:
+      return { op: 'drop', inode: reader.varint(), principal: reader.u16(), incarnation: reader.u16() };
     default:
       throw new ExomemError('Damaged', `a record has an operation of unknown kind ${code}`);
   }

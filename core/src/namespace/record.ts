@@ -17,7 +17,7 @@ export interface LogRecord {
 }
 
 /** `{length:32 | crc:32 | index:64 | lap:32 | author:16 | incarnation:16 | sequence:64 | operations:16 ...}`. */
-const header = 42;
+const header = 34;
 export const mostOperations = 4096;
 
 /** The bytes of a record. @throws `OutOfRange` if it is over one record's limit of 4,096 bytes or operations. */

@@ -42,7 +42,7 @@ import {
   type SnapshotRun,
   snapshotHeaderBytes,
 } from './snapshot.js';
-import { NamespaceState } from './state.js';
+import { NamespaceState, type StateListener } from './state.js';
 
 /** What most records fit in: a first read fetches so much. */
 const firstRead = 512;
@@ -76,8 +76,9 @@ export class NamespaceReplica {
   /** Hears of each record that was applied. */
   onRecord: (record: LogRecord) => void = () => undefined;
   /** Hears that records were skipped: the state was loaded anew from a snapshot. */
-  onReload: () => void = () => undefined;
-  onRelease: (page: number, pages: number, index: number) => void = () => undefined;
+  onReload: (before: NamespaceState) => void = () => undefined;
+  /** Hears what records do. */
+  listener: StateListener | undefined;
   #author: Author | undefined;
   #sequence = 0;
   /** Reserve groups that a snapshot of ours, not yet swung to, lies in. */
@@ -105,7 +106,11 @@ export class NamespaceReplica {
   }
 
   #adopt(state: NamespaceState): NamespaceState {
-    state.onRelease = (page, pages, index) => this.onRelease(page, pages, index);
+    state.listener = {
+      released: (page, pages, index) => this.listener?.released(page, pages, index),
+      kept: (page, pages) => this.listener?.kept(page, pages),
+      removed: (inode, index) => this.listener?.removed(inode, index),
+    };
     return state;
   }
 
@@ -140,8 +145,9 @@ export class NamespaceReplica {
       this.root = { word, index: header.index };
       if (body === undefined) return;
       const skipped = current;
+      const before = this.state;
       this.state = this.#adopt(decodeState(body, this.geometry.pageSize, header.index));
-      if (skipped) this.onReload();
+      if (skipped) this.onReload(before);
       return;
     }
   }
@@ -330,6 +336,8 @@ export class NamespaceReplica {
         yield* this.makeRoom();
         continue;
       }
+      // The place is taken from now on: while nobody knows whether the slot points at it, nothing else may be written there.
+      arena.keep(index, offset, bytes.length);
       const outcome = yield* this.#publish(record, offset, bytes);
       if (outcome === 'applied') {
         this.#sequence++;
@@ -345,6 +353,7 @@ export class NamespaceReplica {
           return index;
         }
       }
+      if (outcome !== 'passed') arena.giveBack(index, offset);
       if (outcome === 'full') yield* this.makeRoom();
       else yield* this.catchUp();
     }

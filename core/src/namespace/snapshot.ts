@@ -80,6 +80,16 @@ export function encodeState(state: NamespaceState): Uint8Array {
     writer.varint(incarnation);
     writer.varint(sequence);
   }
+  writer.varint(state.kept.size);
+  for (const [inode, { extents, holders }] of state.kept) {
+    writer.varint(inode);
+    encodeExtents(writer, extents);
+    writer.varint(holders.size);
+    for (const [principal, incarnation] of holders) {
+      writer.varint(principal);
+      writer.varint(incarnation);
+    }
+  }
   writer.varint(state.inodes.size);
   for (const inode of state.inodes.values()) {
     writer.varint(inode.inode);
@@ -123,6 +133,12 @@ export function decodeState(bytes: Uint8Array, pageSize: number, index: number):
   for (let left = reader.varint(); left > 0; left--) state.fences.set(reader.varint(), reader.varint());
   for (let left = reader.varint(); left > 0; left--) {
     state.sequences.set(reader.varint(), { incarnation: reader.varint(), sequence: reader.varint() });
+  }
+  for (let left = reader.varint(); left > 0; left--) {
+    const inode = reader.varint();
+    const file = { extents: decodeExtents(reader), holders: new Map<number, number>() };
+    for (let holders = reader.varint(); holders > 0; holders--) file.holders.set(reader.varint(), reader.varint());
+    state.addKept(inode, file);
   }
   for (let left = reader.varint(); left > 0; left--) {
     const number = reader.varint();

@@ -1,6 +1,6 @@
 import { ExomemError } from '../errors.js';
 import { extentAt, type Inode, insertExtent, withoutRange } from './inode.js';
-import type { FileKind, Operation } from './operation.js';
+import type { FileExtent, FileKind, Operation } from './operation.js';
 import type { LogRecord } from './record.js';
 
 export const rootInode = 1;
@@ -10,8 +10,22 @@ export const nameLimit = 255;
 export const targetLimit = 2048;
 export const linkLimit = 65_000;
 
-/** Hears of pages that no file refers to any more. */
-export type ReleaseListener = (page: number, pages: number, index: number) => void;
+/** A file without a name that somebody has open. */
+export interface KeptFile {
+  extents: FileExtent[];
+  /** Principal -> incarnation. */
+  readonly holders: Map<number, number>;
+}
+
+/** What happens to a state that others must know of; all of it while a record is applied. */
+export interface StateListener {
+  /** No file refers to these pages any more. */
+  released(page: number, pages: number, index: number): void;
+  /** Pages that were released are referred to again, before anybody could free them. */
+  kept(page: number, pages: number): void;
+  /** The last name of this file is gone. */
+  removed(inode: Inode, index: number): void;
+}
 
 /**
  * The directory tree as a pure state machine: the same records in the same order give the same tree everywhere.
@@ -30,7 +44,9 @@ export class NamespaceState {
   /** Pages of region that files refer to. */
   pages = 0;
   readonly pageSize: number;
-  onRelease: ReleaseListener = () => undefined;
+  /** Files without a name, by inode. */
+  readonly kept = new Map<number, KeptFile>();
+  listener: StateListener | undefined;
 
   constructor(pageSize: number) {
     this.pageSize = pageSize;
@@ -127,6 +143,10 @@ export class NamespaceState {
       case 'setattr':
         this.inode(operation.inode);
         break;
+      case 'keep':
+        if (this.inodes.has(operation.inode)) throw new ExomemError('Exists', `inode ${operation.inode} has a name`);
+        break;
+      case 'drop':
       case 'fence':
         break;
     }
@@ -282,12 +302,62 @@ export class NamespaceState {
         inode.ctime = operation.ctime;
         break;
       }
-      case 'fence':
-        this.fences.set(
-          operation.principal,
-          Math.max(operation.incarnation, this.fences.get(operation.principal) ?? 0),
-        );
+      case 'fence': {
+        const { principal } = operation;
+        const incarnation = Math.max(operation.incarnation, this.fences.get(principal) ?? 0);
+        this.fences.set(principal, incarnation);
+        for (const [inode, { holders }] of [...this.kept]) {
+          if ((holders.get(principal) ?? Number.POSITIVE_INFINITY) <= incarnation) this.#drop(inode, principal, index);
+        }
         break;
+      }
+      case 'keep':
+        this.#keep(operation);
+        break;
+      case 'drop':
+        if (this.kept.get(operation.inode)?.holders.get(operation.principal) === operation.incarnation) {
+          this.#drop(operation.inode, operation.principal, index);
+        }
+        break;
+    }
+  }
+
+  #keep({ inode, principal, incarnation, extents }: Operation & { op: 'keep' }): void {
+    let file = this.kept.get(inode);
+    if (file === undefined) {
+      file = { extents: [], holders: new Map() };
+      this.kept.set(inode, file);
+      this.weight += keptWeight;
+    }
+    file.holders.set(principal, incarnation);
+    this.weight -= file.extents.length * extentWeight;
+    for (const extent of extents) {
+      // Every holder knows the same extents: those that the file had when its last name went.
+      const known = file.extents[extentAt(file.extents, extent.at)];
+      if (known !== undefined && known.at < extent.at + extent.pages) continue;
+      insertExtent(file.extents, extent);
+      this.pages += extent.pages;
+      this.listener?.kept(extent.page, extent.pages);
+    }
+    this.weight += file.extents.length * extentWeight;
+  }
+
+  /** Puts a kept file of a snapshot in its place. */
+  addKept(inode: number, file: KeptFile): void {
+    this.kept.set(inode, file);
+    this.weight += keptWeight + file.extents.length * extentWeight;
+    for (const { pages } of file.extents) this.pages += pages;
+  }
+
+  #drop(inode: number, principal: number, index: number): void {
+    const file = this.kept.get(inode)!;
+    file.holders.delete(principal);
+    if (file.holders.size > 0) return;
+    this.kept.delete(inode);
+    this.weight -= keptWeight + file.extents.length * extentWeight;
+    for (const { page, pages } of file.extents) {
+      this.pages -= pages;
+      this.listener?.released(page, pages, index);
     }
   }
 
@@ -315,8 +385,9 @@ export class NamespaceState {
     this.weight -= weightOf(inode);
     for (const { page, pages } of inode.extents) {
       this.pages -= pages;
-      this.onRelease(page, pages, index);
+      this.listener?.released(page, pages, index);
     }
+    this.listener?.removed(inode, index);
   }
 
   #truncate(inode: Inode, size: number, time: bigint, index: number): void {
@@ -331,7 +402,7 @@ export class NamespaceState {
         const pages = Math.max(0, kept - last.at);
         if (pages > 0) inode.extents.push({ at: last.at, page: last.page, pages });
         this.pages -= last.pages - pages;
-        this.onRelease(last.page + pages, last.pages - pages, index);
+        this.listener?.released(last.page + pages, last.pages - pages, index);
       }
       const end = kept * this.pageSize;
       inode.unwritten = withoutRange(inode.unwritten, size, Number.MAX_SAFE_INTEGER);
@@ -356,9 +427,11 @@ export function checkName(name: string): void {
   }
 }
 
-/** Upper bounds of what an inode and a name take in a snapshot. */
+/** Upper bounds of what a kept file, an extent, an inode and a name take in a snapshot. */
+const keptWeight = 64;
+const extentWeight = 15;
 export function weightOf(inode: Inode): number {
-  return 72 + inode.target.length * 3 + inode.extents.length * 15 + inode.unwritten.length * 14;
+  return 72 + inode.target.length * 3 + inode.extents.length * extentWeight + inode.unwritten.length * 14;
 }
 export function entryWeight(name: string): number {
   return 10 + (name.length < 64 ? name.length : name.length * 3);

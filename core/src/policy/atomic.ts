@@ -403,6 +403,15 @@ class AtomicAllocator implements Allocator {
     }
   }
 
+  retain(page: number, pages: number): void {
+    for (const { group, set } of this.#parts(page, pages)) {
+      const owned = this.#table.owned.get(group);
+      if (owned === undefined) continue;
+      owned.dismissed &= ~set;
+      if (owned.dismissed === 0) this.#table.waiting.delete(owned);
+    }
+  }
+
   suspects(): Suspects {
     return [...this.#table.owned.values()].filter((owned) => owned.unjudged);
   }

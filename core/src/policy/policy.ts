@@ -103,6 +103,8 @@ export interface Allocator {
   surrender(): Protocol<void>;
   /** The log names these pages no more since the record at `index`; those that are ours wait for `sweep`. */
   dismiss(page: number, pages: number, index: number): void;
+  /** The log names these pages again, which it did not for a while: what waits for `sweep` of them does no more. */
+  retain(page: number, pages: number): void;
   /**
    * Groups that came into our hands from others and whose withheld pages nobody has judged yet. The order matters: ask
    * this first, *then* replay the log to its end, then `judge`.

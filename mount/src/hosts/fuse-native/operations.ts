@@ -3,6 +3,7 @@ import { ExomemError, isExomemError, rootInode, type Stat } from '@exomem/core';
 import { errnoOf } from '../../file-system/errno.js';
 import type { FileSystem } from '../../file-system/file-system.js';
 import { Buffers } from './buffers.js';
+import { Freshness } from './freshness.js';
 import { HiddenNames } from './hidden.js';
 import type { Answer, NativeOperations, NativeStat } from './library.js';
 
@@ -19,6 +20,8 @@ const typeMask = 0o170000;
 /** Brings what libfuse asks by path to a file system by inode. */
 export function operationsOn(fileSystem: FileSystem, onFault: (error: unknown) => void): NativeOperations {
   const hidden = new HiddenNames();
+  const lookedUp = new Freshness();
+  const made = new Freshness();
   const buffers = new Buffers(requestBytes, buffersKept);
   const uid = process.geteuid?.() ?? 0;
   const gid = process.getegid?.() ?? 0;
@@ -27,9 +30,13 @@ export function operationsOn(fileSystem: FileSystem, onFault: (error: unknown) =
     if (!isExomemError(error)) onFault(error);
     return -errnoOf(error);
   };
-  const reply = (work: Promise<unknown>, answer: Answer): void => {
+  /** `path` is what the operation makes: libfuse asks for its attributes next. */
+  const reply = (work: Promise<unknown>, answer: Answer, path?: string): void => {
     work.then(
-      () => answer(0),
+      () => {
+        if (path !== undefined) made.saw(path);
+        answer(0);
+      },
       (error) => answer(failure(error)),
     );
   };
@@ -108,18 +115,20 @@ export function operationsOn(fileSystem: FileSystem, onFault: (error: unknown) =
 
   return {
     getattr(path, answer) {
-      fileSystem.refresh().then(
-        () => {
-          try {
-            const inode = find(path);
-            if (inode === undefined) answer(-ENOENT);
-            else answer(0, nativeStat(fileSystem.stat(inode)));
-          } catch (error) {
-            answer(failure(error));
+      const look = (): void => {
+        try {
+          const inode = find(path);
+          if (inode === undefined) answer(-ENOENT);
+          else {
+            lookedUp.saw(path);
+            answer(0, nativeStat(fileSystem.stat(inode)));
           }
-        },
-        (error) => answer(failure(error)),
-      );
+        } catch (error) {
+          answer(failure(error));
+        }
+      };
+      if (made.take(path)) look();
+      else fileSystem.refresh().then(look, (error) => answer(failure(error)));
     },
     fgetattr(_path, handle, answer) {
       try {
@@ -177,16 +186,17 @@ export function operationsOn(fileSystem: FileSystem, onFault: (error: unknown) =
           await fileSystem.mknod(...place(path), { mode: mode & 0o7777, uid, gid });
         })(),
         answer,
+        path,
       );
     },
     mkdir(path, mode, answer) {
-      reply((async () => fileSystem.mkdir(...place(path), { mode: mode & 0o7777, uid, gid }))(), answer);
+      reply((async () => fileSystem.mkdir(...place(path), { mode: mode & 0o7777, uid, gid }))(), answer, path);
     },
     symlink(target, path, answer) {
-      reply((async () => fileSystem.symlink(...place(path), target, { uid, gid }))(), answer);
+      reply((async () => fileSystem.symlink(...place(path), target, { uid, gid }))(), answer, path);
     },
     link(path, newPath, answer) {
-      reply((async () => fileSystem.link(found(path), ...place(newPath)))(), answer);
+      reply((async () => fileSystem.link(found(path), ...place(newPath)))(), answer, newPath);
     },
     unlink(path, answer) {
       reply(remove(path), answer);
@@ -230,7 +240,7 @@ export function operationsOn(fileSystem: FileSystem, onFault: (error: unknown) =
     },
     open(path, _flags, answer) {
       const work = async () => {
-        await fileSystem.refresh();
+        if (!lookedUp.take(path)) await fileSystem.refresh();
         return fileSystem.openKnown(found(path));
       };
       work().then(

@@ -1,11 +1,11 @@
 import type { MemoryStep, Session } from '@exomem/core';
-import { compareExchange } from '@exomem/core';
+import { compareExchange, fetchAdd } from '@exomem/core';
 import type { TaskResult } from './tasks.js';
 
 /** One of several clients that increment the word at `offset`, each at least `count` times. */
 export interface Contender {
   readonly by: 'compareExchange' | 'fetchAdd';
-  /** `compareExchange`: how many go into one batch. */
+  /** How many increments go into one batch. */
   readonly perBatch: number;
   readonly offset: number;
   readonly count: number;
@@ -40,7 +40,7 @@ export async function contend(session: Session, task: Contender): Promise<TaskRe
     contended = await meet(session, task, round, tally.met >= enough);
     const share = Math.floor((count * round) / rounds) - Math.floor((count * (round - 1)) / rounds);
     const length = round <= rounds ? share : share * 2 ** (round - rounds);
-    if (by === 'fetchAdd') await add(session, offset, length, tally);
+    if (by === 'fetchAdd') await add(session, offset, length, perBatch, tally);
     else await increment(session, offset, length, perBatch, tally);
   }
   return tally;
@@ -65,14 +65,23 @@ async function meet(session: Session, task: Contender, round: number, met: boole
   return somebody;
 }
 
-async function add(session: Session, offset: number, length: number, tally: Tally): Promise<void> {
+async function add(session: Session, offset: number, length: number, perBatch: number, tally: Tally): Promise<void> {
   let last: bigint | undefined;
-  for (let done = 0; done < length; done += 1) {
-    const answer = session.fetchAdd(offset, 1n);
-    const before = answer instanceof Promise ? await answer : answer;
+  const take = (before: bigint): void => {
     if (last !== undefined && before !== last + 1n) tally.met += 1;
     last = before;
     tally.sum += before;
+  };
+  for (let done = 0; done < length; ) {
+    if (perBatch === 1) {
+      const answer = session.fetchAdd(offset, 1n);
+      take(answer instanceof Promise ? await answer : answer);
+      done += 1;
+      continue;
+    }
+    const steps = new Array<MemoryStep>(Math.min(perBatch, length - done)).fill(fetchAdd(offset, 1n));
+    for (const before of await session.batch(steps)) take(before as bigint);
+    done += steps.length;
   }
   tally.count += BigInt(length);
 }

@@ -62,9 +62,15 @@ export const contendingLaws: Draft[] = [
           ? undefined
           : 'it declares no fault cut'),
     check: async (trial) => {
-      const { increments, cuts, workers: wished } = trial.effort;
+      const { increments, incrementsPerBatch: perBatch, cuts, workers: wished } = trial.effort;
       const workers = Math.min(wished, 4);
-      const task = (field: number): Task => ({ kind: 'resolved', offset: 256, field, count: increments });
+      const task = (field: number): Task => ({
+        kind: 'resolved',
+        offset: 256,
+        field,
+        count: increments,
+        perBatch,
+      });
       const laborers = await startTasks(
         trial,
         Array.from({ length: workers }, (_, field) => task(field)),

@@ -8,7 +8,7 @@ export interface TransportLawOptions {
   readonly workers?: number;
   /** Increments of each worker. Default 2,000, and 100,000 where the transport is synchronous. */
   readonly increments?: number;
-  /** How many increments, each a compareExchange, go into one batch. Default 1: none is batched. */
+  /** How many increments, each a step of its own, go into one batch. Default 1: none is batched. */
   readonly incrementsPerBatch?: number;
   /** How often connections are cut while increments go on. Default 15. */
   readonly cuts?: number;

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import type { ExomemError, Session } from '@exomem/core';
-import { isExomemError } from '@exomem/core';
+import type { Awaitable, ExomemError, Session, WordStep } from '@exomem/core';
+import { compareExchange, isExomemError } from '@exomem/core';
 import { type Contender, contend } from './contender.js';
 import { expect, expectEqual } from './expect.js';
 
@@ -12,7 +12,13 @@ export type Task =
    * Increments its own 16-bit field of a word that others change too, until told to stop and at least `count` times,
    * over connections that break.
    */
-  | { readonly kind: 'resolved'; readonly offset: number; readonly field: number; readonly count: number }
+  | {
+      readonly kind: 'resolved';
+      readonly offset: number;
+      readonly field: number;
+      readonly count: number;
+      readonly perBatch: number;
+    }
   /** Writes ranges that consist of one repeated byte, from buffers of every phase, until told to stop. */
   | { readonly kind: 'ranges'; readonly offset: number; readonly length: number; readonly bytes: readonly number[] };
 
@@ -39,7 +45,7 @@ export async function runTask(session: Session, task: Task, control: Control): P
     case 'contend':
       return contend(session, task);
     case 'resolved':
-      return { count: await incrementField(session, task.offset, task.field, task.count, control), sum: 0n };
+      return { count: await incrementField(session, task, control), sum: 0n };
     case 'ranges':
       return { count: await writeRanges(session, task.offset, task.length, task.bytes, control), sum: 0n };
   }
@@ -53,30 +59,33 @@ const fieldMask = 0xffffn;
  */
 async function incrementField(
   session: Session,
-  offset: number,
-  field: number,
-  count: number,
+  { offset, field, count, perBatch }: Extract<Task, { kind: 'resolved' }>,
   control: Control,
 ): Promise<bigint> {
   const shift = BigInt(field * 16);
   const own = (word: bigint): bigint => (word >> shift) & fieldMask;
+  const after = (word: bigint, more: number): bigint =>
+    (word & ~(fieldMask << shift)) | (((own(word) + BigInt(more)) & fieldMask) << shift);
   let word = await loadAgain(session, offset);
   let done = 0n;
   let told = false;
   while (!(told && control.stopped())) {
     expectEqual(own(word), done & fieldMask, `field ${field} after ${done} increments`);
-    const desired = (word & ~(fieldMask << shift)) | (((done + 1n) & fieldMask) << shift);
+    const asked = Array.from({ length: perBatch }, (_, at) => after(word, at));
+    const steps = asked.map((from) => compareExchange(offset, from, after(from, 1)));
     try {
-      const answer = session.compareExchange(offset, word, desired);
-      const observed = answer instanceof Promise ? await answer : answer;
-      if (observed === word) {
-        done += 1n;
-        word = desired;
-      } else word = observed;
+      const answers =
+        perBatch === 1 ? [await one(session, steps[0]!)] : await session.batch(steps, { stopOnFail: true });
+      let applied = 0;
+      while (applied < perBatch && answers[applied] === asked[applied]) applied += 1;
+      done += BigInt(applied);
+      word = applied === perBatch ? after(word, perBatch) : (answers[applied] as bigint);
     } catch (error) {
       if (!isLost(error)) throw error;
       word = await loadAgain(session, offset);
-      if (error.code === 'OutcomeUnknown' && own(word) === ((done + 1n) & fieldMask)) done += 1n;
+      const applied = (own(word) - done) & fieldMask;
+      const possible = error.code === 'OutcomeUnknown' && applied <= perBatch;
+      if (possible) done += applied;
     }
     if (!told && done >= count) {
       told = true;
@@ -87,6 +96,9 @@ async function incrementField(
   }
   return done;
 }
+
+const one = (session: Session, { offset, expected, desired }: WordStep): Awaitable<bigint> =>
+  session.compareExchange(offset, expected, desired);
 
 function isLost(error: unknown): error is ExomemError {
   return isExomemError(error, 'OutcomeUnknown') || isExomemError(error, 'Disconnected');

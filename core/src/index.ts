@@ -15,6 +15,7 @@ export * from './namespace/state.js';
 export * from './policy/atomic.js';
 export * from './policy/policy.js';
 export * from './policy/resolve.js';
+export { countUsage } from './policy/survey.js';
 export * from './protocol/format.js';
 export * from './protocol/membership.js';
 export * from './protocol/protocol.js';

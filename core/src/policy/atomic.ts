@@ -19,7 +19,7 @@ import type {
   Usage,
   Violation,
 } from './policy.js';
-import { exchangeSurely, fenced, interrupted, loadSurely, reloadWords, retried } from './resolve.js';
+import { exchangeSurely, fenced, interrupted, loadSurely, retried } from './resolve.js';
 import { freePages, pagesWith, runBits, runMask, setMask } from './run-bits.js';
 import { checkTable, countUsage } from './survey.js';
 
@@ -346,27 +346,14 @@ class AtomicAllocator implements Allocator {
         begun = true;
         yield* this.#drop(owned, runMask(page - group * this.#groupPages, pages));
       } else {
-        const groups = this.#parts(page, pages);
-        const all = yield* words.awaitAll(groups.map(({ group }) => group));
+        const parts = this.#parts(page, pages);
+        const all = yield* words.awaitAll(parts.map(({ group }) => group));
         begun = true;
-        yield* this.#freeRun(groups, all);
+        // From the last group on; the head ceased before them all.
+        yield* words.changeAll(parts.map(({ mask }, at) => ({ owned: all[at]!, mask, bits: 0 })).reverse());
       }
     } finally {
       if (!begun) (extent as AtomicExtent).live = true;
-    }
-  }
-
-  /** The un-commit of the first word is the moment at which the run is free; then the rest, from the last group on. */
-  *#freeRun(parts: readonly Part[], owned: readonly OwnedGroup[]): Protocol<void> {
-    const words = this.#words;
-    let begun = false;
-    try {
-      yield* words.change(owned[0]!, runMask(0, 1), runMask(0, 1));
-      yield* words.awaitAll(parts.map(({ group }) => group));
-      begun = true;
-      yield* words.changeAll(parts.map(({ mask }, at) => ({ owned: owned[at]!, mask, bits: 0 })).reverse());
-    } finally {
-      if (!begun) for (const [at, { mask }] of parts.entries()) words.owe(owned[at]!, mask, 0);
     }
   }
 
@@ -420,6 +407,8 @@ class AtomicAllocator implements Allocator {
     let found = 0;
     for (const owned of suspects as readonly OwnedGroup[]) {
       if (!owned.unjudged || this.#table.owned.get(owned.group) !== owned) continue;
+      // What an operation is just building shows as withheld, too: the next judgement is for these.
+      if (owned.busy || owned.doubt) continue;
       owned.unjudged = false;
       const withheld = pagesWith(owned.low, pageBits.withheld, this.#groupPages) & ~owned.constructing;
       for (let at = 0; at < this.#groupPages; at++) {
@@ -574,8 +563,10 @@ class AtomicAllocator implements Allocator {
       );
     }
     if (steps.length === 0) return { moved, more: false };
+    let known = false;
     try {
       const answer = (yield batch([...steps, this.#words.fence])) as BatchAnswer;
+      known = true;
       for (const [at, group] of groups.entries()) {
         const { expected, desired } = steps[at]!;
         if (answer[at] !== expected) continue;
@@ -587,8 +578,10 @@ class AtomicAllocator implements Allocator {
       this.#words.checkPrincipal(answer.at(-1));
     } catch (error) {
       if (!interrupted(error)) throw error;
-      this.#words.checkPrincipal((yield* reloadWords([this.#words.fence.offset]))[0]);
+    } finally {
+      if (!known) this.#words.mayHaveTaken(groups);
     }
+    if (!known) yield* this.#words.repair();
     return { moved, more: true };
   }
 
@@ -622,17 +615,12 @@ class AtomicAllocator implements Allocator {
     if (words.trouble) yield* words.repair();
     const groups = [...this.#table.owned.keys()].sort((one, other) => one - other);
     const all = yield* words.awaitAll(groups);
-    // Long runs cease with their head, as in `free`; the words follow from the far end.
-    const heads: WordChange[] = [];
     const drops: WordChange[] = [];
-    const whole = runBits(0, this.#groupPages, false);
     for (const owned of all) {
-      if (owned.low === whole) heads.push({ owned, mask: runMask(0, 1), bits: runMask(0, 1) });
       const named = pagesWith(owned.low, pageBits.withheld, this.#groupPages) & ~owned.constructing;
       owned.constructing = 0;
       drops.push({ owned, mask: setMask(~named & 0xffff), bits: 0 });
     }
-    yield* words.changeAll(heads);
     yield* words.changeAll(drops.reverse());
   }
 

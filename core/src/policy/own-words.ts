@@ -9,11 +9,13 @@ import { compareExchange, load } from '../transport/step.js';
 import { GroupTable, looksGiven, type OwnedGroup } from './group-table.js';
 import type { PolicyContext } from './policy.js';
 import { fenced, interrupted, loadSurely, reloadWords } from './resolve.js';
+import { runBits, runMask } from './run-bits.js';
 
 /** Words that one batch changes. */
 const batchWords = 1024;
 /** How often a repair that was interrupted begins again. */
 const repairAttempts = 8;
+const headMask = runMask(0, 1);
 
 /** What becomes of an own word: the bits of `mask` become `bits`. A group without a page in use is given up. */
 export interface WordChange {
@@ -49,6 +51,8 @@ export class OwnWords {
   readonly #principal: bigint;
   /** Groups that we may have claimed and must not keep. They stay among `table.claiming`. */
   readonly #doubtful = new Set<number>();
+  /** Groups that a take-over may have made ours. */
+  readonly #taken = new Set<number>();
   #repairing = false;
   #fenced = false;
 
@@ -62,13 +66,14 @@ export class OwnWords {
 
   /** Whether no group is ours, nor may be. */
   get none(): boolean {
-    return this.table.owned.size === 0 && this.#doubtful.size === 0;
+    return this.table.owned.size === 0 && this.#doubtful.size === 0 && this.#taken.size === 0;
   }
 
   /** Whether what we know of a group's word is certain. */
   settled(group: number): boolean {
     const owned = this.table.owned.get(group);
-    return !this.table.claiming.has(group) && owned?.busy !== true && owned?.doubt !== true;
+    if (this.table.claiming.has(group) || this.#taken.has(group)) return false;
+    return owned?.busy !== true && owned?.doubt !== true;
   }
 
   offset(group: number): number {
@@ -244,26 +249,36 @@ export class OwnWords {
 
   *#changeAll(changes: readonly WordChange[]): Protocol<void> {
     const { table } = this;
+    const { groupPages } = table;
     let done = 0;
     for (const { owned } of changes) owned.busy = true;
     try {
+      // A long run that is dropped ceases with its head: nobody may see it shorter than it is.
+      const groups = new Set(changes.map(({ owned }) => owned.group));
+      const whole = runBits(0, groupPages, false);
+      const heads = changes
+        .filter(({ owned, bits }) => owned.low === whole && (bits & headMask) === 0 && groups.has(owned.group + 1))
+        .map(({ owned }) => ({ owned, mask: headMask, bits: headMask }));
+      yield* this.#exchangeParts(heads, true);
       // What looks given is emptied before it is given up: if the answer to that is lost, and the word shows again what
       // it did, it was given to us since; while we own a word nobody gives it to us.
       const given = changes.filter(
-        ({ owned, mask, bits }) => ((owned.low & ~mask) | bits) === 0 && looksGiven(owned.low, table.groupPages),
+        ({ owned, mask, bits }) => ((owned.low & ~mask) | bits) === 0 && looksGiven(owned.low, groupPages),
       );
-      for (let at = 0; at < given.length; at += batchWords)
-        yield* this.#exchange(given.slice(at, at + batchWords), true);
-      while (done < changes.length) {
-        const part = changes.slice(done, done + batchWords);
-        yield* this.#exchange(part, false, () => done++);
-      }
+      yield* this.#exchangeParts(given, true);
+      yield* this.#exchangeParts(changes, false, () => done++);
     } finally {
       for (const [at, { owned, mask, bits }] of changes.entries()) {
         owned.busy = false;
         if (at >= done) this.owe(owned, mask, bits);
         table.rank(owned);
       }
+    }
+  }
+
+  *#exchangeParts(changes: readonly WordChange[], keep: boolean, onDone?: () => void): Protocol<void> {
+    for (let at = 0; at < changes.length; at += batchWords) {
+      yield* this.#exchange(changes.slice(at, at + batchWords), keep, onDone);
     }
   }
 
@@ -316,6 +331,12 @@ export class OwnWords {
     this.trouble = true;
   }
 
+  /** Words of other owners may have become ours, all that is in them: they are to be read. */
+  mayHaveTaken(groups: readonly number[]): void {
+    for (const group of groups) this.#taken.add(group);
+    this.trouble = true;
+  }
+
   /** The word of an own group is to be read again, and the bits of `mask` are to become `bits`. */
   owe(owned: OwnedGroup, mask: number, bits: number): void {
     if (this.table.owned.get(owned.group) !== owned) return;
@@ -340,8 +361,8 @@ export class OwnWords {
       }
     } finally {
       this.#repairing = false;
-      this.trouble =
-        this.#fenced || this.#doubtful.size > 0 || [...this.table.owned.values()].some(({ doubt }) => doubt);
+      const open = this.#doubtful.size + this.#taken.size;
+      this.trouble = this.#fenced || open > 0 || [...this.table.owned.values()].some(({ doubt }) => doubt);
     }
   }
 
@@ -349,11 +370,12 @@ export class OwnWords {
   *#readDoubts(): Protocol<WordChange[]> {
     const { table } = this;
     const free = [...this.#doubtful];
+    const taken = [...this.#taken];
     const own = [...table.owned.values()].filter((owned) => owned.doubt && !owned.busy);
     const changes: WordChange[] = [];
     for (const owned of own) owned.busy = true;
     try {
-      const groups = [...free, ...own.map(({ group }) => group)];
+      const groups = [...free, ...own.map(({ group }) => group), ...taken];
       const words = yield* reloadWords([...groups.map((group) => this.offset(group)), this.fence.offset]);
       this.checkPrincipal(words.at(-1));
       for (const [at, group] of free.entries()) {
@@ -383,12 +405,20 @@ export class OwnWords {
           if (mask !== 0 && ((low & mask) >>> 0 !== bits || low === 0)) changes.push({ owned, mask, bits });
         }
       }
+      for (const [at, group] of taken.entries()) {
+        const word = words[free.length + own.length + at]!;
+        this.#taken.delete(group);
+        if (table.owned.has(group) || table.claiming.has(group)) continue;
+        if (highHalf(word) === this.high) table.rank(table.own(group, lowHalf(word)));
+        else table.observe(group, highHalf(word), lowHalf(word));
+      }
     } finally {
       for (const owned of own) {
         owned.busy = false;
         table.rank(owned);
       }
     }
-    return changes;
+    // From the far end, as a run is freed.
+    return changes.sort((one, other) => other.owned.group - one.owned.group);
   }
 }

@@ -1,5 +1,5 @@
 import { bitsOf, ownerOf, pageBits } from '../region/words.js';
-import type { OwnedGroup } from './group-table.js';
+import { looksGiven, type OwnedGroup } from './group-table.js';
 import type { Usage, Violation } from './policy.js';
 
 /** Counts a table of group words: `words` has two 32-bit halves a group, low first. */
@@ -70,7 +70,8 @@ export function checkTable(
     }
     if (!settled(group)) continue;
     const known = owned.get(group);
-    if (words[at + 1] === high && known === undefined) {
+    if (words[at + 1] === high && known === undefined && !looksGiven(low, groupPages)) {
+      // What looks given was given, and nobody has looked yet.
       found.push({ law: 'I3', what: `group ${group} shows this owner, who does not know it` });
     } else if (known !== undefined && (words[at + 1] !== high || low !== known.low)) {
       found.push({

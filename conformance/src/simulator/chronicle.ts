@@ -1,0 +1,82 @@
+import { type ControlStep, isExomemError } from '@exomem/core';
+import type { Outcome, SimulatedClient, Task } from './client.js';
+import type { Effect } from './execution.js';
+
+/** Names what lies at an offset of the region: `group 3`. */
+export type Namer = (offset: number) => string;
+
+/** What happened, in words: a line for each time that somebody else acts. */
+export class Chronicle {
+  readonly #lines: string[] = [];
+  readonly #namer: Namer;
+  #who: string | undefined;
+  #line: string[] = [];
+
+  constructor(namer: Namer = (offset) => `offset ${offset}`) {
+    this.#namer = namer;
+  }
+
+  effect(task: Task, effect: Effect): void {
+    this.#add(speaker(task), this.#describe(effect));
+  }
+
+  late(client: SimulatedClient, effect: Effect): void {
+    this.#add(`${client.name}, late`, this.#describe(effect));
+  }
+
+  control(task: Task, step: ControlStep): void {
+    this.#add(speaker(task), step.op === 'renew' ? 'begins a new epoch' : step.op);
+  }
+
+  event(client: SimulatedClient, what: string): void {
+    this.#add(client.name, what);
+  }
+
+  ended(task: Task, { error }: Outcome): void {
+    this.#add(
+      speaker(task),
+      error === undefined ? 'done' : `fails: ${isExomemError(error) ? error.code : String(error)}`,
+    );
+  }
+
+  toString(): string {
+    this.#flush();
+    return this.#lines.join('\n');
+  }
+
+  #add(who: string, what: string): void {
+    if (who !== this.#who) this.#flush();
+    this.#who = who;
+    this.#line.push(what);
+  }
+
+  #flush(): void {
+    if (this.#line.length > 0) this.#lines.push(`  ${this.#who}: ${this.#line.join(' · ')}`);
+    this.#line = [];
+  }
+
+  #describe({ step, offset, length, answer }: Effect): string {
+    const where = this.#namer(offset);
+    switch (step.op) {
+      case 'load':
+        return `reads ${where} (${hex(answer)})`;
+      case 'fetchAdd':
+        return `adds to ${where} (${hex(answer)})`;
+      case 'compareExchange':
+        if (answer === step.expected) return `${where} ${hex(step.expected)} -> ${hex(step.desired)}`;
+        return `${where} ${hex(step.expected)} -> ${hex(step.desired)} refused: ${hex(answer)}`;
+      case 'read':
+        return `reads ${length} bytes from ${where} on`;
+      case 'write':
+        return `writes ${length} bytes from ${where} on`;
+    }
+  }
+}
+
+function speaker(task: Task): string {
+  return `${task.client.name} ${task.operation.name}`;
+}
+
+function hex(word: bigint | undefined): string {
+  return `0x${(word ?? 0n).toString(16)}`;
+}

@@ -1,0 +1,57 @@
+import type { ControlStep, MemberBinding, Protocol } from '@exomem/core';
+import type { Execution } from './execution.js';
+
+/** How an operation ended; a crash ends none. */
+export type Outcome = { readonly value: unknown; readonly error?: undefined } | { readonly error: unknown };
+
+/** Something that a client is to do. */
+export interface Operation {
+  /** For people: `allocates 3 pages`. */
+  readonly name: string;
+  /** Makes the protocol when its turn has come; undefined: there is nothing to do after all. */
+  start(): Protocol<unknown> | undefined;
+  ended?(outcome: Outcome): void;
+}
+
+/** An operation under way. */
+export class Task {
+  /** The step that its protocol waits for. */
+  pending: Execution | ControlStep | undefined;
+  /** When it went on last. */
+  turn = 0;
+  constructor(
+    readonly client: SimulatedClient,
+    readonly operation: Operation,
+    readonly protocol: Protocol<unknown>,
+  ) {}
+}
+
+/** A client: a queue of operations, and one lane to the region. */
+export class SimulatedClient {
+  readonly queue: Operation[] = [];
+  readonly tasks: Task[] = [];
+  /** Steps whose replies were lost: what is left of them may still happen, until a new epoch of the lane begins. */
+  limbo: Execution[] = [];
+  /** It crashed: what it sent before may still happen. */
+  dead = false;
+  /** Its lane carries nothing more: a bind was refused, or somebody revoked it. */
+  fenced = false;
+  binding: MemberBinding | undefined;
+  /** Where its sequence of random numbers stands. */
+  chance: number;
+  /** All that it was ever told, if the simulation remembers that. */
+  told = '';
+
+  constructor(
+    readonly index: number,
+    readonly name: string,
+    /** Operations that it has under way at the same time, at most. */
+    readonly concurrency: number,
+  ) {
+    this.chance = index + 1;
+  }
+
+  get idle(): boolean {
+    return this.tasks.length === 0 && this.queue.length === 0;
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * A simulator for protocols of exomem. It runs the very generators that the library ships, of any number of clients,
+ * over one simulated memory, and decides at each step who goes on and what goes wrong.
+ *
+ * ```ts
+ * const simulation = new Simulation(new SimulatedMemory(4096));
+ * for (const name of ['A', 'B']) {
+ *   simulation.addClient(name, [{ name: 'adds one', start: () => increment(64) }]);
+ * }
+ * follow(simulation, [0, 1, 0, 1]);
+ * ```
+ */
+export { Chronicle, type Namer } from './chronicle.js';
+export { type Operation, type Outcome, SimulatedClient, type Task } from './client.js';
+export { SimulatedMemory, type WordWatch } from './memory.js';
+export { type Faults, follow, noFaults, scheduleLimit } from './schedule.js';
+export { type Action, Endless, Simulation, type SimulationOptions } from './simulation.js';

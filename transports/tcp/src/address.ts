@@ -1,4 +1,5 @@
 import { ExomemError } from '@exomem/core';
+import { limits } from './wire/format.js';
 
 export const defaultPort = 7070;
 export const defaultHost = '127.0.0.1';
@@ -68,6 +69,16 @@ export function formatUrl(address: Address, region: string): string {
   }
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
   return `tcp://${host}:${address.port}/${name}`;
+}
+
+/** @throws `InvalidArgument` if a region cannot have that name. */
+export function checkRegionName(name: string): void {
+  const length = Buffer.byteLength(name);
+  if (length === 0 || length > limits.name || name.includes('/')) {
+    throw new ExomemError('InvalidArgument', `"${name}" is no name for a region`, {
+      advice: `use 1 to ${limits.name} bytes without a slash`,
+    });
+  }
 }
 
 /** How an address is written in messages. */

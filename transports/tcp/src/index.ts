@@ -1,5 +1,6 @@
 export {
   type Address,
+  checkRegionName,
   defaultHost,
   defaultPort,
   defaultRegion,

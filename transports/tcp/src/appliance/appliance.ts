@@ -2,8 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { RegionMemory } from '@exomem/core';
 import { ExomemError } from '@exomem/core';
-import { type Address, formatAddress, formatUrl, parseListen } from '../address.js';
-import { limits as frameLimits } from '../wire/format.js';
+import { type Address, checkRegionName, formatAddress, formatUrl, parseListen } from '../address.js';
 import { Chunks } from '../wire/outbox.js';
 import { ApplianceConnection, type Host } from './connection.js';
 import { type ApplianceLimits, completeLimits } from './limits.js';
@@ -101,12 +100,7 @@ export class Appliance implements AsyncDisposable {
    */
   expose(name: string, memory: RegionMemory): void {
     this.#checkOpen();
-    const length = Buffer.byteLength(name);
-    if (length === 0 || length > frameLimits.name || name.includes('/')) {
-      throw new ExomemError('InvalidArgument', `"${name}" is no name for a region`, {
-        advice: `use 1 to ${frameLimits.name} bytes without a slash`,
-      });
-    }
+    checkRegionName(name);
     if (this.#regions.has(name)) {
       throw new ExomemError('Exists', `a region "${name}" is exposed already`, { advice: 'choose another name' });
     }

@@ -1,0 +1,23 @@
+import { isExomemError } from '@exomem/core';
+
+/** What a person reads of an error: one line of what, where, and what to do; with EXOMEM_DEBUG the stack as well. */
+export function describe(error: unknown): string {
+  if (process.env['EXOMEM_DEBUG'] && error instanceof Error) return `exomem: ${error.stack}${causes(error)}`;
+  if (isExomemError(error)) {
+    const where = error.where === undefined || error.message.includes(error.where) ? '' : ` (${error.where})`;
+    return oneLine(`exomem: ${error.message}${where}: ${error.advice}`);
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  if ((error as NodeJS.ErrnoException)?.syscall !== undefined) return oneLine(`exomem: ${message}`);
+  return oneLine(`exomem: ${message}: this should not happen; EXOMEM_DEBUG=1 shows where it does`);
+}
+
+function causes(error: Error): string {
+  let text = '';
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) text += `\n  because: ${cause.stack}`;
+  return text;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, '; ');
+}

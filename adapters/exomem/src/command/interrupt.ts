@@ -1,0 +1,48 @@
+/** Why the command is to end before it is done. */
+export interface Interruption {
+  /** A signal of the system, or the reader of what it prints went away. */
+  readonly cause: NodeJS.Signals | 'EPIPE';
+  readonly exitCode: number;
+}
+
+const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+/** Turns signals into an abort, so that every command can clean up behind itself. A second Ctrl-C does not wait. */
+export class Interrupt {
+  readonly #controller = new AbortController();
+
+  constructor() {
+    for (const [name, number] of Object.entries(numbers)) {
+      process.on(name, () => {
+        if (this.signal.aborted && this.reason?.cause !== 'EPIPE') process.exit(128 + number);
+        this.#end({ cause: name as NodeJS.Signals, exitCode: 128 + number });
+      });
+    }
+    for (const stream of [process.stdout, process.stderr]) {
+      stream.on('error', (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EPIPE') throw error;
+        // Who reads no more has seen enough: `exomem ls | head`.
+        this.#end({ cause: 'EPIPE', exitCode: 0 });
+      });
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+  get reason(): Interruption | undefined {
+    return this.signal.aborted ? (this.signal.reason as Interruption) : undefined;
+  }
+
+  /** Resolves when the command is to end. */
+  wait(): Promise<void> {
+    return new Promise<void>((resolve) => {
+      if (this.signal.aborted) resolve();
+      else this.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+
+  #end(reason: Interruption): void {
+    if (!this.signal.aborted) this.#controller.abort(reason);
+  }
+}

@@ -1,0 +1,183 @@
+import { Command } from 'commander';
+import { Context } from './context.js';
+import { exitCodeTable } from './exit-code.js';
+import type { Interrupt } from './interrupt.js';
+import { Output } from './output.js';
+import { version } from './version.js';
+
+const about = `
+Where it is: URLs
+  tcp://HOST:PORT/REGION/PATH   the first segment is the region, the rest a path in it; %-escapes are decoded
+  unix:SOCKET#/PATH             a socket of the file system; unix:SOCKET?region=REGION#/PATH for a region by name
+  /PATH                         a path in the region that EXOMEM_URL names, taken as it is
+
+Environment
+  EXOMEM_URL    the region, where none is named
+  EXOMEM_TRACE  wire: every frame, on stderr
+  EXOMEM_DEBUG  1: errors with their stacks
+  NO_COLOR      no colours
+
+Exit codes
+${exitCodeTable()}
+
+Try it
+  exomem up                                 appliance, steward and mount in one, until Ctrl-C
+  exomem serve --size 1G                    an appliance at tcp://127.0.0.1:7070/default
+  export EXOMEM_URL=tcp://127.0.0.1:7070/default
+  exomem put notes.txt /notes.txt && exomem cat /notes.txt
+`;
+
+const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
+
+/** The command line: what there is, with what options. What a command needs is loaded when it runs. */
+export function program(interrupt: Interrupt, exit: (code: number) => void): Command {
+  const exomem = new Command('exomem')
+    .description('External memory: RAM of another process or machine, shared out by the programs that use it.')
+    .version(version(), '-V, --version')
+    .option('--json', 'print for programs: one JSON value')
+    .option('--plugin <module>', 'take transports, policies and hosts from a module as well; may be repeated', collect)
+    .addHelpText('after', about)
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride();
+  let current = exomem;
+  exomem.configureOutput({
+    outputError: (text, write) => {
+      const name = current === exomem ? 'exomem' : `exomem ${current.name()}`;
+      write(
+        `${text
+          .trim()
+          .replace(/^error: /, 'exomem: ')
+          .replace(/\s*\n\s*/g, ' ')}: \`${name} --help\` shows what there is\n`,
+      );
+    },
+  });
+  exomem.hook('preSubcommand', (_, sub) => {
+    current = sub;
+  });
+
+  /** Declares a command; `run` gets its arguments and options behind the context. */
+  const command = <A extends unknown[]>(
+    signature: string,
+    summary: string,
+    examples: readonly string[],
+    run: (context: Context, ...args: A) => Promise<number | void>,
+  ): Command =>
+    exomem
+      .command(signature)
+      .description(summary)
+      .addHelpText('after', `\nExamples\n${examples.map((line) => `  ${line}`).join('\n')}`)
+      .action(async (...args: unknown[]) => {
+        const { json = false, plugin = [] } = exomem.opts<{ json?: boolean; plugin?: string[] }>();
+        const context = new Context(new Output(json), interrupt, plugin);
+        // Behind the arguments and options commander puts the command itself.
+        const code = await run(context, ...(args.slice(0, -1) as A));
+        if (code !== undefined) exit(code);
+      });
+
+  command(
+    'serve',
+    'Set memory aside and let others use it: an appliance with one region, until Ctrl-C.',
+    [
+      'exomem serve --size 64G',
+      'exomem serve --size 512M --listen 127.0.0.1:0 --name scratch',
+      'exomem serve --size 8G --listen unix:/run/exomem.sock',
+      'exomem serve --size 8G --file /var/lib/exomem/region     # keeps it when it ends',
+    ],
+    async (context, options: import('../commands/serve.js').ServeFlags) =>
+      (await import('../commands/serve.js')).serve(context, options),
+  )
+    .option('--size <size>', 'how much, as 512M, 64GiB or 1.5G; may be left out where --file exists')
+    .option('--listen <address>', 'HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 is any; may be repeated', collect)
+    .option('--name <name>', 'the name of the region', 'default')
+    .option('--file <path>', 'keep the region in this file')
+    .option('--lease <duration>', 'who is silent for longer than about this counts as dead (default 10s)')
+    .option('--format', 'format what --file holds: everything in it is lost');
+
+  command(
+    'destroy <path>',
+    'Remove the file of a region that nobody serves.',
+    ['exomem destroy /var/lib/exomem/region'],
+    async (context, path: string) => (await import('../commands/destroy.js')).destroy(context, path),
+  );
+
+  command(
+    'ls [location]',
+    'List a directory, or show a file.',
+    ['exomem ls tcp://127.0.0.1:7070/default', 'exomem ls -l /models', 'exomem ls --json /models'],
+    async (context, location: string | undefined, options: { long?: boolean }) =>
+      (await import('../commands/ls.js')).ls(context, location, options),
+  ).option('-l, --long', 'kind, permissions, links, owner, size and time as well');
+
+  command(
+    'stat <location...>',
+    'Show what there is to know of a file.',
+    ['exomem stat tcp://127.0.0.1:7070/default/models/a.gguf', 'exomem stat --json /models'],
+    async (context, locations: string[]) => (await import('../commands/stat.js')).stat(context, locations),
+  );
+
+  command(
+    'put <file> [location]',
+    'Copy a local file into a region. It appears whole, in place of what had its name.',
+    [
+      'exomem put a.gguf tcp://127.0.0.1:7070/default/models/a.gguf',
+      'exomem put a.gguf /models/                 # keeps its name',
+      'tar c . | exomem put - /backup.tar         # from stdin',
+    ],
+    async (context, file: string, location: string | undefined, options: { clobber: boolean }) =>
+      (await import('../commands/put.js')).put(context, file, location, options),
+  ).option('-n, --no-clobber', 'refuse a name that exists');
+
+  command(
+    'get <location> [file]',
+    'Copy a file of a region to a local one.',
+    [
+      'exomem get tcp://127.0.0.1:7070/default/models/a.gguf',
+      'exomem get /models/a.gguf /tmp/b.gguf',
+      'exomem get /backup.tar - | tar t           # to stdout',
+    ],
+    async (context, location: string, file: string | undefined) =>
+      (await import('../commands/get.js')).get(context, location, file),
+  );
+
+  command(
+    'cat <location...>',
+    'Print files of a region.',
+    ['exomem cat tcp://127.0.0.1:7070/default/notes.txt', 'exomem cat /part1 /part2 > whole'],
+    async (context, locations: string[]) => (await import('../commands/cat.js')).cat(context, locations),
+  );
+
+  command(
+    'rm <location...>',
+    'Remove files; the memory is free when nobody can be reading it any more.',
+    ['exomem rm /notes.txt', 'exomem rm -r tcp://127.0.0.1:7070/default/models'],
+    async (context, locations: string[], options: { recursive?: boolean; force?: boolean }) =>
+      (await import('../commands/rm.js')).rm(context, locations, options),
+  )
+    .option('-r, --recursive', 'directories, with all that is in them')
+    .option('-f, --force', 'what is not there is no error');
+
+  command(
+    'mv <from> <to>',
+    'Rename a file or directory, within a region and in one step. No byte moves.',
+    ['exomem mv /a /b', 'exomem mv tcp://127.0.0.1:7070/default/a /models/'],
+    async (context, from: string, to: string) => (await import('../commands/mv.js')).mv(context, from, to),
+  );
+
+  command(
+    'mkdir <location...>',
+    'Make directories.',
+    ['exomem mkdir /models', 'exomem mkdir -p tcp://127.0.0.1:7070/default/a/b/c'],
+    async (context, locations: string[], options: { parents?: boolean }) =>
+      (await import('../commands/mkdir.js')).mkdir(context, locations, options),
+  ).option('-p, --parents', 'those above it as well; one that exists is no error');
+
+  command(
+    'members [region]',
+    'Show who is there, and what they hold.',
+    ['exomem members tcp://127.0.0.1:7070/default', 'exomem members --check --json'],
+    async (context, region: string | undefined, options: { check?: boolean }) =>
+      (await import('../commands/members.js')).members(context, region, options),
+  ).option('--check', 'look twice, two thirds of a lease apart: whose heart does not beat is silent');
+
+  return exomem;
+}

@@ -1,0 +1,28 @@
+import type { Context } from '../command/context.js';
+import { printable } from '../command/output.js';
+import { formatSize } from '../command/quantity.js';
+import { permissions, plainStat, timeOf } from './attributes.js';
+import { Regions } from './regions.js';
+
+export async function stat(context: Context, locations: string[]): Promise<number | undefined> {
+  const { output } = context;
+  await using regions = new Regions(context, { role: 'observer' });
+  return await regions.each(locations, async ({ namespace }, { path }) => {
+    const found = await namespace.statPath(path, { follow: path.endsWith('/') });
+    const target = found.kind === 'symlink' ? namespace.readlinkOf(found.inode) : undefined;
+    if (output.json) return output.value({ path, ...plainStat(found), target });
+    output.table([
+      ['path', printable(path) + (target === undefined ? '' : ` -> ${printable(target)}`)],
+      ['kind', found.kind],
+      ['size', found.size < 1024 ? `${found.size}` : `${found.size} (${formatSize(found.size)})`],
+      ['takes', `${found.allocated} (${formatSize(found.allocated)})`],
+      ['inode', String(found.inode)],
+      ['links', String(found.links)],
+      ['mode', `${(found.mode & 0o7777).toString(8).padStart(4, '0')} ${permissions(found)}`],
+      ['owner', `${found.uid}:${found.gid}`],
+      ['accessed', timeOf(found.atime)],
+      ['modified', timeOf(found.mtime)],
+      ['changed', timeOf(found.ctime)],
+    ]);
+  });
+}

@@ -1,0 +1,77 @@
+import type { RegionFile } from '@exomem/core';
+import type { Progress } from '../command/progress.js';
+
+/** Bytes that travel at a time. */
+export const chunkBytes = 4 * 1024 * 1024;
+/** Chunks under way at once when reading: enough to keep the connection busy while the other end writes. */
+const depth = 3;
+
+/** Hands the bytes of a file to `sink`, chunk after chunk in order; a chunk's memory is used again after that. */
+export async function download(
+  file: RegionFile,
+  sink: (bytes: Uint8Array) => Promise<void> | void,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<number> {
+  const total = file.size;
+  const buffers = Array.from(
+    { length: Math.min(depth, Math.ceil(total / chunkBytes)) },
+    () => new Uint8Array(Math.min(chunkBytes, total)),
+  );
+  let asked = 0;
+  let done = 0;
+  const under: { bytes: Uint8Array; read: Promise<number> }[] = [];
+  const ask = (buffer: Uint8Array): void => {
+    if (asked >= total) return;
+    const bytes = buffer.subarray(0, Math.min(chunkBytes, total - asked));
+    const read = file.read(asked, bytes);
+    read.catch(() => undefined);
+    under.push({ bytes, read });
+    asked += bytes.length;
+  };
+  for (const buffer of buffers) ask(buffer);
+  try {
+    for (let next = under.shift(); next !== undefined; next = under.shift()) {
+      signal.throwIfAborted();
+      const length = await next.read;
+      await sink(next.bytes.subarray(0, length));
+      done += length;
+      progress.update(done, total);
+      // Somebody cut it off meanwhile.
+      if (length < next.bytes.length) break;
+      ask(new Uint8Array(next.bytes.buffer));
+    }
+  } finally {
+    await Promise.allSettled(under.map(({ read }) => read));
+  }
+  return done;
+}
+
+/** Writes what `source` fills into a file: it answers how many bytes, 0 at the end. */
+export async function upload(
+  file: RegionFile,
+  source: (target: Uint8Array) => Promise<number>,
+  progress: Progress,
+  signal: AbortSignal,
+  total?: number,
+): Promise<number> {
+  // While one is on its way into the region, the other is filled.
+  const length = Math.min(chunkBytes, Math.max(1, total ?? chunkBytes));
+  const buffers = [new Uint8Array(length), new Uint8Array(total === undefined || total > length ? length : 1)];
+  let written: Promise<void> = Promise.resolve();
+  let done = 0;
+  try {
+    for (let turn = 0; ; turn = 1 - turn) {
+      signal.throwIfAborted();
+      const count = await source(buffers[turn]!);
+      await written;
+      if (count === 0) return done;
+      written = file.write(done, buffers[turn]!.subarray(0, count));
+      written.catch(() => undefined);
+      done += count;
+      progress.update(done, total);
+    }
+  } finally {
+    await written.catch(() => undefined);
+  }
+}

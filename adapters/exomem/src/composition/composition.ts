@@ -1,0 +1,81 @@
+import 'reflect-metadata';
+import { type AllocationPolicy, ExomemError, type Transport } from '@exomem/core';
+import { type DependencyContainer, instanceCachingFactory, container as root } from 'tsyringe';
+import { checkPlugin, type Plugin } from './plugin.js';
+
+/** The token under which a part is registered. Nothing is found by a class or its decorators: plain modules can join. */
+const token = {
+  transport: (scheme: string): symbol => Symbol.for(`exomem.transport.${scheme}`),
+  policy: (name: string): symbol => Symbol.for(`exomem.policy.${name}`),
+};
+type Kind = keyof typeof token;
+
+/**
+ * Where everything is put together: transports by the schemes of their URLs, policies by name. What is built in is
+ * loaded when it is asked for.
+ */
+export class Composition {
+  readonly #container: DependencyContainer = root.createChildContainer();
+  /** Who brought a part, for messages. */
+  readonly #parts: Record<Kind, Map<string, string>> = { transport: new Map(), policy: new Map() };
+
+  /** @throws `InvalidArgument`, `Incompatible`, `Exists` (two parts of one name) */
+  constructor(plugins: readonly Plugin[] = []) {
+    const tcp = instanceCachingFactory(async () => (await import('@exomem/transport-tcp')).tcp());
+    for (const scheme of ['tcp', 'unix']) this.#register('transport', scheme, 'exomem', tcp);
+    this.#register('policy', 'atomic', 'exomem', async () => (await import('@exomem/core')).atomic);
+    for (const plugin of plugins) this.add(plugin);
+  }
+
+  /** Takes in what a plug-in brings. */
+  add(plugin: Plugin, where = plugin?.name): void {
+    checkPlugin(plugin, where);
+    for (const transport of plugin.transports ?? []) {
+      for (const scheme of transport.schemes) this.#register('transport', scheme, plugin.name, async () => transport);
+    }
+    for (const policy of plugin.policies ?? []) this.#register('policy', policy.name, plugin.name, async () => policy);
+  }
+
+  /** The transport of a URL's scheme. @throws `InvalidArgument` */
+  async transport(url: string): Promise<Transport> {
+    const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
+    if (scheme === undefined) {
+      throw new ExomemError('InvalidArgument', 'this is no URL of a region', {
+        where: url,
+        advice: 'write it like tcp://HOST:PORT/REGION',
+      });
+    }
+    return this.#resolve<Transport>('transport', scheme, url);
+  }
+
+  /** @throws `InvalidArgument` */
+  async policy(name: string): Promise<AllocationPolicy> {
+    return this.#resolve<AllocationPolicy>('policy', name, name);
+  }
+
+  #register(
+    kind: Kind,
+    name: string,
+    origin: string,
+    make: (container: DependencyContainer) => Promise<unknown>,
+  ): void {
+    const before = this.#parts[kind].get(name);
+    if (before !== undefined) {
+      throw new ExomemError('Exists', `the ${kind} "${name}" of ${origin} has the name of one of ${before}`, {
+        advice: 'give it another name',
+      });
+    }
+    this.#parts[kind].set(name, origin);
+    this.#container.register(token[kind](name), { useFactory: make });
+  }
+
+  #resolve<T>(kind: Kind, name: string, where: string): Promise<T> {
+    if (!this.#parts[kind].has(name)) {
+      throw new ExomemError('InvalidArgument', `there is no ${kind} "${name}"`, {
+        where,
+        advice: `known are ${[...this.#parts[kind].keys()].join(', ')}; --plugin ./mine.mjs brings others`,
+      });
+    }
+    return this.#container.resolve<Promise<T>>(token[kind](name));
+  }
+}

@@ -1,0 +1,88 @@
+import type {
+  AllocateOptions,
+  Allocation,
+  Client,
+  ClientEvent,
+  MemberLine,
+  Namespace,
+  PrincipalLine,
+  RegionFile,
+  Usage,
+} from '@exomem/core';
+import type { Observable } from 'rxjs';
+
+/**
+ * A region that this program has joined.
+ *
+ * Every call throws `ExomemError`, whose `code` says what it is; `Fenced` and `Closed` are for good.
+ */
+export class Memory implements AsyncDisposable {
+  /** What it is made of, for whoever needs more: sessions, the allocator, the replica of the namespace. */
+  readonly client: Client;
+
+  constructor(client: Client) {
+    this.client = client;
+  }
+
+  /** The URL of the region. */
+  get url(): string {
+    return this.client.where;
+  }
+
+  /** Names: list, stat, mkdir, rename, link, unlink ... by absolute paths. */
+  get files(): Namespace {
+    return this.client.namespace;
+  }
+
+  /** Who joins and leaves, how much is held, what is named: of the whole region, while somebody subscribes. */
+  get events(): Observable<ClientEvent> {
+    return this.client.events;
+  }
+
+  /**
+   * Sets `bytes` bytes aside for this program; with a `name` they are a file, and stay.
+   * @throws `OutOfRange`, `RegionFull`, `Fragmented`, `Exists`, `NotFound` (the name's directory), `Aborted`, ...
+   */
+  allocate(bytes: number, options: AllocateOptions = {}): Promise<Allocation> {
+    return this.client.allocate(bytes, options);
+  }
+
+  /** Opens a file to read and write at any place; `create` makes it if there is none. Close it. @throws `NotFound`, ... */
+  open(
+    path: string,
+    options: { create?: boolean; exclusive?: boolean; truncate?: boolean; mode?: number } = {},
+  ): Promise<RegionFile> {
+    return this.client.namespace.open(path, options);
+  }
+
+  /** The bytes of a file. @throws `NotFound`, `IsDirectory` */
+  async readFile(path: string): Promise<Uint8Array> {
+    await using file = await this.open(path);
+    const bytes = new Uint8Array(file.size);
+    return bytes.subarray(0, await file.read(0, bytes));
+  }
+
+  /** Makes a file of these bytes, in place of what it held. @throws `RegionFull`, `IsDirectory`, ... */
+  async writeFile(path: string, bytes: Uint8Array, options: { mode?: number } = {}): Promise<void> {
+    await using file = await this.open(path, { create: true, truncate: true, ...options });
+    await file.write(0, bytes);
+  }
+
+  /** How full the region is, in pages, and who holds how many. */
+  usage(): Promise<Usage> {
+    return this.client.usage();
+  }
+
+  /** Who is there. */
+  members(): Promise<{ members: MemberLine[]; principals: PrincipalLine[] }> {
+    return this.client.members();
+  }
+
+  /** Leaves the region: anonymous memory is freed, files stay. Idempotent. */
+  close(): Promise<void> {
+    return this.client.close();
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

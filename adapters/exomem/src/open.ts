@@ -1,0 +1,50 @@
+import { type AllocationPolicy, type CallOptions, Client, type Transport } from '@exomem/core';
+import { Composition } from './composition/composition.js';
+import type { Plugin } from './composition/plugin.js';
+import { Memory } from './memory.js';
+import { surroundings } from './surroundings.js';
+
+export interface OpenOptions extends CallOptions {
+  /** `member` (default) reads, writes and allocates; `observer` joins nothing and looks at names and tables only. */
+  readonly role?: 'member' | 'steward' | 'observer';
+  /** What others see of this program; at most 32 bytes of UTF-8. */
+  readonly label?: string;
+  /** How space is chosen: the name of a policy, or one. Default `atomic`. */
+  readonly policy?: string | AllocationPolicy;
+  /** The transport itself, instead of one that is found by the URL's scheme. */
+  readonly transport?: Transport;
+  /** What brings more transports and policies. */
+  readonly plugins?: readonly Plugin[];
+  /** Milliseconds of silence after which a connection counts as lost. Default 10,000. */
+  readonly silence?: number;
+  /** Milliseconds that an allocation waits for space that others may give back. Default 1,500. */
+  readonly patience?: number;
+}
+
+/**
+ * Joins the region that `url` names, as in `tcp://127.0.0.1:7070/default` or `unix:/run/exomem.sock`.
+ * @throws `InvalidArgument` (URL), `Disconnected`, `NotFound` (no such region), `NotFormatted`, `Damaged`,
+ * `Incompatible`, `Busy` (no member slot left), `Aborted`, `DeadlineExceeded`
+ */
+export async function open(url: string, options: OpenOptions = {}): Promise<Memory> {
+  return new Memory(await join(url, options, new Composition(options.plugins)));
+}
+
+/** {@link open} with parts that are put together already. */
+export async function join(url: string, options: OpenOptions, composition: Composition): Promise<Client> {
+  const { role, label, policy, signal, timeout, silence, patience } = options;
+  const transport = options.transport ?? (await composition.transport(url));
+  return Client.open({
+    transport,
+    url,
+    surroundings,
+    policy: typeof policy === 'string' ? await composition.policy(policy) : policy,
+    role,
+    label: label ?? '',
+    pid: process.pid,
+    signal,
+    timeout,
+    silence,
+    patience,
+  });
+}

@@ -1,0 +1,178 @@
+import { randomBytes } from 'node:crypto';
+import {
+  ExomemError,
+  type FormatOptions,
+  format,
+  isExomemError,
+  planGeometry,
+  readSuperblock,
+  run,
+  type Superblock,
+  type Transport,
+} from '@exomem/core';
+import {
+  type Address,
+  Appliance,
+  type ApplianceEvent,
+  type BackingMemory,
+  checkRegionName,
+  defaultRegion,
+  destroyFile,
+  formatUrl,
+  setAside,
+  tcp,
+} from '@exomem/transport-tcp';
+import { Composition } from '../composition/composition.js';
+import { Scope } from '../composition/scope.js';
+import { join } from '../open.js';
+import { surroundings } from '../surroundings.js';
+import { type StewardNews, StewardWatch } from './steward-watch.js';
+
+export interface ServeOptions {
+  /** Bytes. May be left out where `file` exists. */
+  readonly size?: number;
+  /** A file that keeps the region when the process ends. Without it the bytes are memory, and gone with it. */
+  readonly file?: string;
+  /** `HOST:PORT` or `unix:PATH`, or several. Default `127.0.0.1:7070`. */
+  readonly listen?: string | readonly string[];
+  /** The region's name. Default `default`. */
+  readonly name?: string;
+  /** Milliseconds that a heartbeat lasts; of a region that is made now. Default 10,000. */
+  readonly lease?: number;
+  /** Format a file that keeps no region, or another one: what is in it is lost. */
+  readonly format?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly onSteward?: (news: StewardNews) => void;
+  readonly onAppliance?: (event: ApplianceEvent) => void;
+}
+
+/**
+ * A memory appliance with one region and its steward, in this process. The steward is a client like any other and
+ * reaches the region as others do.
+ */
+export class Service implements AsyncDisposable {
+  readonly #scope: Scope;
+
+  private constructor(
+    scope: Scope,
+    /** Where clients find the region; `urls` has one for each address that it listens on. */
+    readonly url: string,
+    readonly urls: readonly string[],
+    readonly superblock: Superblock,
+    /** Bytes that were set aside. */
+    readonly size: number,
+    /** The region is new, and empty. */
+    readonly created: boolean,
+    /** The file that keeps it. */
+    readonly file: string | undefined,
+    readonly steward: StewardWatch | undefined,
+  ) {
+    this.#scope = scope;
+  }
+
+  /**
+   * Listens, sets the memory aside, formats it if it is new, and joins a steward to it.
+   * @throws `OutOfRange`, `InvalidArgument`, `Busy` (the address, the file), `Unavailable` (memory), `NotFormatted`,
+   * `Damaged`, `Incompatible` (what a file holds), `PermissionDenied`, `Aborted`
+   */
+  static async start(options: ServeOptions): Promise<Service> {
+    const { size, signal, name = defaultRegion, lease, listen = '127.0.0.1:7070' } = options;
+    // Everything that can be judged is judged before anything is touched.
+    checkRegionName(name);
+    if (size !== undefined) {
+      planGeometry(size);
+      format(size, { lease }).next();
+    }
+    const scope = new Scope();
+    try {
+      const appliance = scope.use(new Appliance({ observe: options.onAppliance }));
+      const addresses: Address[] = [];
+      for (const place of typeof listen === 'string' ? [listen] : listen) addresses.push(await appliance.listen(place));
+      const { onProgress } = options;
+      const backing = await setAside({ size, file: options.file, signal, onProgress });
+      scope.defer(() => backing.close());
+      // The steward and the appliance end before the memory does.
+      scope.defer(() => appliance.close());
+      appliance.expose(name, backing.memory);
+      const urls = addresses.map((address) => formatUrl(address, name));
+      const url = formatUrl(reachable(addresses[0]!), name);
+      const transport = tcp();
+      const superblock = await prepare(transport, url, backing, options);
+      const composition = new Composition();
+      const steward = scope.use(
+        new StewardWatch(
+          () => join(url, { role: 'steward', label: 'steward', transport }, composition),
+          superblock.lease,
+          options.onSteward ?? (() => undefined),
+        ),
+      );
+      await steward.start();
+      return new Service(scope, url, urls, superblock, backing.memory.size, backing.created, options.file, steward);
+    } catch (error) {
+      await scope.close();
+      throw error;
+    }
+  }
+
+  /** The steward leaves, clients are told, the memory is given back, or the file gets its last bytes. Idempotent. */
+  close(): Promise<void> {
+    return this.#scope.close();
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** Formats what is new; holds what a file brought against the format. Nothing is written to a region that is refused. */
+async function prepare(
+  transport: Transport,
+  url: string,
+  backing: BackingMemory,
+  options: ServeOptions,
+): Promise<Superblock> {
+  const session = await transport.connect(url, { clientId: randomBytes(16), lane: 0 });
+  const bench = { session, surroundings };
+  const make = (more: FormatOptions): Promise<Superblock> =>
+    Promise.resolve(run(format(session.size, { lease: options.lease, ...more }), bench));
+  try {
+    if (backing.created) {
+      try {
+        return await make({ zeroed: true });
+      } catch (error) {
+        if (options.file !== undefined) await backing.close().then(() => destroyFile(options.file!));
+        throw error;
+      }
+    }
+    if (options.format) return await make({ force: true });
+    const { block } = await run(readSuperblock(session.size), bench);
+    if (options.lease !== undefined && options.lease !== block.lease) {
+      throw new ExomemError(
+        'InvalidArgument',
+        `the region has a lease of ${block.lease} ms, set when it was formatted`,
+        {
+          where: options.file,
+          advice: 'leave --lease out',
+        },
+      );
+    }
+    return block;
+  } catch (error) {
+    if (!isExomemError(error, 'NotFormatted') || backing.created) throw error;
+    throw new ExomemError('NotFormatted', error.message, {
+      where: options.file,
+      advice: `exomem serve --file ${options.file} --format makes one there, and what the file holds is lost`,
+      cause: error,
+    });
+  } finally {
+    await session.close();
+  }
+}
+
+/** Who listens on every address is reached on the loopback one. */
+function reachable(address: Address): Address {
+  if ('path' in address) return address;
+  if (address.host === '0.0.0.0') return { ...address, host: '127.0.0.1' };
+  if (address.host === '::') return { ...address, host: '::1' };
+  return address;
+}

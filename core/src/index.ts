@@ -29,3 +29,4 @@ export * from './transport/memory.js';
 export * from './transport/session-base.js';
 export * from './transport/step.js';
 export * from './transport/transport.js';
+export type { Wait } from './transport/wait.js';

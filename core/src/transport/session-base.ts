@@ -2,16 +2,10 @@ import { ExomemError, isExomemError } from '../errors.js';
 import type { BatchAnswer, MemoryStep, StepAnswer } from './step.js';
 import { notRun } from './step.js';
 import type { Awaitable, BatchOptions, CallOptions, Capabilities, MemberBinding, Session } from './transport.js';
+import { Turns } from './turns.js';
+import { attended, type Wait, waitFor } from './wait.js';
 
-/** Told to a driver whose caller stopped waiting: the answer, when it comes, must not touch the caller's buffers. */
-export interface Wait {
-  abandoned: boolean;
-}
-
-const attended: Wait = { abandoned: false };
 const wordLimit = 1n << 64n;
-/** A timer that is set for longer fires at once. */
-const longestTimer = 2 ** 31 - 1;
 
 /**
  * What most sessions extend. It checks arguments, bounds, closing, aborts and deadlines once and for all, and cuts
@@ -27,10 +21,7 @@ export abstract class SessionBase implements Session {
   /** A step was given up while it was in flight: only a new epoch settles what became of it. */
   #unsettled = false;
   #closed = false;
-  /** A batch that takes several round trips is under way: calls behind it are sent when this is over. */
-  #ahead: Promise<void> | undefined;
-  /** Set by what was sent just now, where later calls must wait for it. */
-  #long: Promise<unknown> | undefined;
+  readonly #turns = new Turns();
 
   protected abstract doLoad(offset: number): Awaitable<bigint>;
   protected abstract doRead(offset: number, target: Uint8Array, wait: Wait): Awaitable<void>;
@@ -66,19 +57,19 @@ export abstract class SessionBase implements Session {
 
   load(offset: number, options?: CallOptions): Awaitable<bigint> {
     this.checkWord(offset);
-    if (options === undefined && this.#ahead === undefined) return this.doLoad(offset);
+    if (options === undefined && this.#turns.free) return this.doLoad(offset);
     return this.#run(() => this.doLoad(offset), options, false);
   }
 
   read(offset: number, target: Uint8Array, options?: CallOptions): Awaitable<void> {
     this.checkRange(offset, target.byteLength);
-    if (options === undefined && this.#ahead === undefined) return this.#read(offset, target, attended);
+    if (options === undefined && this.#turns.free) return this.#read(offset, target, attended);
     return this.#run((wait) => this.#read(offset, target, wait), options, false);
   }
 
   write(offset: number, source: Uint8Array, options?: CallOptions): Awaitable<void> {
     this.checkRange(offset, source.byteLength);
-    if (options === undefined && this.#ahead === undefined) return this.#write(offset, source);
+    if (options === undefined && this.#turns.free) return this.#write(offset, source);
     return this.#run(() => this.#write(offset, source), options, true);
   }
 
@@ -87,7 +78,7 @@ export abstract class SessionBase implements Session {
     this.#checkAtomics();
     checkValue(expected);
     checkValue(desired);
-    if (options === undefined && this.#ahead === undefined) return this.doCompareExchange(offset, expected, desired);
+    if (options === undefined && this.#turns.free) return this.doCompareExchange(offset, expected, desired);
     return this.#run(() => this.doCompareExchange(offset, expected, desired), options, true);
   }
 
@@ -95,7 +86,7 @@ export abstract class SessionBase implements Session {
     this.checkWord(offset);
     this.#checkAtomics();
     checkValue(delta);
-    if (options === undefined && this.#ahead === undefined) return this.doFetchAdd(offset, delta);
+    if (options === undefined && this.#turns.free) return this.doFetchAdd(offset, delta);
     return this.#run(() => this.doFetchAdd(offset, delta), options, true);
   }
 
@@ -130,8 +121,7 @@ export abstract class SessionBase implements Session {
     const stop = options?.stopOnFail === true;
     const whole = this.batchLength(steps, 0) === steps.length && (!stop || this.capabilities.stopOnFail);
     const unattended = options === undefined || (options.signal === undefined && options.timeout === undefined);
-    if (whole && unattended && this.#ahead === undefined && steps.length > 0)
-      return this.doBatch(steps, stop, attended);
+    if (whole && unattended && this.#turns.free && steps.length > 0) return this.doBatch(steps, stop, attended);
     return this.#run(
       (wait) => {
         if (steps.length === 0) return [];
@@ -288,7 +278,7 @@ export abstract class SessionBase implements Session {
     };
     const whole = next();
     if (!(whole instanceof Promise)) return whole;
-    this.#long = whole;
+    this.#turns.prolong(whole);
     return whole.catch((error) => {
       throw answers.length > 0 && changes ? this.#inPart(error) : error;
     });
@@ -340,46 +330,15 @@ export abstract class SessionBase implements Session {
     });
   }
 
-  /** Later calls are sent when `work` has ended, so that they take effect behind it. */
-  #hold(work: Promise<unknown>): void {
-    const ended: Promise<void> = work.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#ahead = ended;
-    ended.then(() => {
-      if (this.#ahead === ended) this.#ahead = undefined;
-    });
-  }
-
-  /** Sends a call, in its turn. */
-  #send<T>(send: () => Awaitable<T>): Awaitable<T> {
-    const now = (): { answer: Awaitable<T>; long: Promise<unknown> | undefined } => {
-      const answer = send();
-      const long = this.#long;
-      this.#long = undefined;
-      return { answer, long };
-    };
-    if (this.#ahead === undefined) {
-      const { answer, long } = now();
-      if (long !== undefined) this.#hold(long);
-      return answer;
-    }
-    const sent = this.#ahead.then(() => {
-      this.#checkOpen();
-      return now();
-    });
-    this.#hold(sent.then(({ long }) => long));
-    return sent.then(({ answer }) => answer);
-  }
-
+  /** Sends a call in its turn, and waits for it as its options say. `changes`: it leaves a trace if it happens. */
   #run<T>(send: (wait: Wait) => Awaitable<T>, options: CallOptions | undefined, changes: boolean): Awaitable<T> {
-    if (options === undefined) return this.#send(() => send(attended));
+    const checkOpen = (): void => this.#checkOpen();
+    if (options === undefined) return this.#turns.send(() => send(attended), checkOpen);
     const sendUnlessAbandoned = (wait: Wait): Awaitable<T> => {
       if (wait.abandoned) throw this.#abandoned();
       return send(wait);
     };
-    return this.#wait((wait) => this.#send(() => sendUnlessAbandoned(wait)), options, changes);
+    return this.#wait((wait) => this.#turns.send(() => sendUnlessAbandoned(wait), checkOpen), options, changes);
   }
 
   #abandoned(): ExomemError {
@@ -401,56 +360,11 @@ export abstract class SessionBase implements Session {
     }
   }
 
-  /** Runs a call with an abort signal and a deadline. `changes`: the step leaves a trace if it happens. */
   #wait<T>(run: (wait: Wait) => Awaitable<T>, options: CallOptions, changes: boolean): Awaitable<T> {
-    const { signal, timeout } = options;
-    if (signal?.aborted) {
-      throw new ExomemError('Aborted', 'aborted before it began', { where: this.where, cause: signal.reason });
-    }
-    if (timeout !== undefined && !(timeout > 0)) {
-      throw new ExomemError('DeadlineExceeded', `a deadline of ${timeout} ms is over at once`, { where: this.where });
-    }
-    const wait: Wait = { abandoned: false };
-    const answer = run(wait);
-    if (!(answer instanceof Promise) || (signal === undefined && timeout === undefined)) return answer;
-    return new Promise<T>((resolve, reject) => {
-      const giveUp = (code: 'Aborted' | 'DeadlineExceeded', what: string, cause?: unknown): void => {
-        wait.abandoned = true;
-        this.#unsettled = true;
-        const reason = new ExomemError(code, what, { where: this.where, cause });
-        end();
-        reject(
-          changes
-            ? new ExomemError('OutcomeUnknown', `${what}; the step was in flight`, { where: this.where, cause: reason })
-            : reason,
-        );
-      };
-      const onAbort = (): void => giveUp('Aborted', 'aborted', signal?.reason);
-      const timer =
-        timeout === undefined || timeout === Number.POSITIVE_INFINITY
-          ? undefined
-          : setTimeout(
-              () => giveUp('DeadlineExceeded', `no answer within ${timeout} ms`),
-              Math.min(timeout, longestTimer),
-            );
-      const end = (): void => {
-        if (timer !== undefined) clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      answer.then(
-        (value) => {
-          if (wait.abandoned) return;
-          end();
-          resolve(value);
-        },
-        (error) => {
-          if (wait.abandoned) return;
-          end();
-          reject(error);
-        },
-      );
-    });
+    const onGiveUp = (): void => {
+      this.#unsettled = true;
+    };
+    return waitFor(run, { options, changes, where: this.where, onGiveUp });
   }
 }
 

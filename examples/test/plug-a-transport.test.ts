@@ -2,7 +2,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { connectOptions, replayVariables, type TransportSubject, transportLaws } from '@exomem/conformance';
 import type { Session } from '@exomem/core';
 import { capabilities, type Door, messagePort, startAppliance } from '@exomem/examples/plug-a-transport/message-port';
-import { assert, suite } from '@exomem/testing';
+import { assert, runReadmeExample, suite } from '@exomem/testing';
 
 interface Connection {
   mode: 'passing' | 'vanishing' | 'held';
@@ -94,6 +94,10 @@ test('it is excused from no other laws than these', () => {
     laws.filter(({ skip }) => skip !== undefined).map(({ id }) => id),
     ['synchronous', 'mapped', 'revoke', 'revoke-in-flight', 'revoke-for-good', 'binding-outlasts-renew'],
   );
+});
+test('the example of its README prints what it says', async () => {
+  const { printed, promised } = await runReadmeExample(new URL('../../plug-a-transport/', import.meta.url));
+  assert.is(printed, promised);
 });
 for (const { id, sentence, skip, run } of laws) if (skip === undefined) test(`${id}: ${sentence}`, run);
 test.run();

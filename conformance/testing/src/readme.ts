@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -10,9 +10,9 @@ export interface ExampleRun {
 }
 
 /**
- * Runs the first `js` block of a package's README as a program inside that package, so that it imports what a user
+ * Runs the first `js` block of a README as a program inside the package that it belongs to, so that it imports what a user
  * would. The first `text` block behind it is what it is said to print.
- * @param folder the folder of the package, ending in a slash
+ * @param folder the folder of the README, ending in a slash
  * @throws if there are no such blocks, or the program fails.
  */
 export async function runReadmeExample(folder: URL): Promise<ExampleRun> {
@@ -20,8 +20,10 @@ export async function runReadmeExample(folder: URL): Promise<ExampleRun> {
   const blocks = /^```js\n(.*?)^```$.*?^```text\n(.*?)^```$/ms.exec(readme);
   if (blocks === null) throw new Error(`${fileURLToPath(folder)}README.md has no js block with a text block behind it`);
   const [, code, promised] = blocks;
-  mkdirSync(new URL('dist/', folder), { recursive: true });
-  const scratch = mkdtempSync(fileURLToPath(new URL('dist/readme-', folder)));
+  let owner = folder;
+  while (!existsSync(new URL('package.json', owner))) owner = new URL('../', owner);
+  mkdirSync(new URL('dist/', owner), { recursive: true });
+  const scratch = mkdtempSync(fileURLToPath(new URL('dist/readme-', owner)));
   try {
     const program = join(scratch, 'example.mjs');
     writeFileSync(program, code!);

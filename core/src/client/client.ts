@@ -539,6 +539,7 @@ export class Client implements AsyncDisposable {
         }
         await this.surroundings.sleep(50);
         await this.#beat().catch((error) => this.#missed(error));
+        await this.#answerWishes();
         await this.tidy();
         await this.run(allocator.discover());
         await this.#judge();
@@ -594,7 +595,7 @@ export class Client implements AsyncDisposable {
         // What was applied is published at once: somebody may wait for it to reuse pages.
         await this.#beat();
       }
-      if (result.wanted !== undefined) await this.#answer(result.wanted);
+      await this.#answerWishes();
       for (const file of [...this.#files.values()]) if (file.overdue) await file.flush();
       if (this.#orphans.size > 0) await this.#keepOrphans();
       await this.tidy();
@@ -635,8 +636,16 @@ export class Client implements AsyncDisposable {
         run(beat(this.geometry, this.#member!, this.pins.lowest(index), index), this.#beatBench!),
       );
       this.#leaseEnd = issued + this.superblock.lease;
+      // A wish is told once: whichever beat hears it keeps it.
+      if (result.wanted !== undefined) this.#wishes.push(result.wanted);
       return result;
     });
+  }
+
+  readonly #wishes: Wanted[] = [];
+
+  async #answerWishes(): Promise<void> {
+    for (let wish = this.#wishes.shift(); wish !== undefined; wish = this.#wishes.shift()) await this.#answer(wish);
   }
 
   async #answer(wanted: Wanted): Promise<void> {

@@ -1,17 +1,5 @@
-import {
-  type Attributes,
-  abandonable,
-  type Client,
-  ExomemError,
-  type Inode,
-  isExomemError,
-  type Operation,
-  type RegionFile,
-  rootInode,
-  type Stat,
-} from '@exomem/core';
+import { type Attributes, abandonable, type Client, ExomemError, type Inode, type Stat } from '@exomem/core';
 import { type DirectoryEntry, type FileHandle, HandleTable } from './handles.js';
-import { Orphans, orphanDirectory } from './orphans.js';
 import { type SpaceUsage, StatFs } from './stat-fs.js';
 
 export interface FileSystemOptions {
@@ -40,38 +28,25 @@ export class FileSystem {
   readonly #timeout: number;
   readonly #handles = new HandleTable<FileHandle>();
   readonly #directories = new HandleTable<readonly DirectoryEntry[]>();
-  /** Inode -> how many handles. */
-  readonly #users = new Map<number, number>();
-  readonly #orphans: Orphans;
   readonly #space: StatFs;
 
-  private constructor(client: Client, options: FileSystemOptions) {
+  /** @throws `InvalidArgument` (the timeout), `PermissionDenied` (the client only looks). */
+  constructor(client: Client, options: FileSystemOptions = {}) {
     const { ioTimeout = 10_000 } = options;
     if (!(ioTimeout > 0 && ioTimeout < 2 ** 31)) {
       throw new ExomemError('InvalidArgument', `the I/O timeout cannot be ${ioTimeout} ms`, {
         advice: 'give a positive number of milliseconds',
       });
     }
+    client.identity;
     this.client = client;
     this.#timeout = ioTimeout;
-    this.#orphans = new Orphans(client);
     this.#space = new StatFs(client);
   }
 
-  /** Removes what mounts that died left behind, then it is ready. @throws `PermissionDenied` if the client only looks. */
-  static async open(client: Client, options: FileSystemOptions = {}): Promise<FileSystem> {
-    client.identity;
-    const fileSystem = new FileSystem(client, options);
-    await fileSystem.#within(fileSystem.#orphans.collect());
-    return fileSystem;
-  }
-
-  /** Publishes what is open and removes what has no name any more. Nothing may be called after it. */
+  /** Closes what is open, and so publishes it. Nothing may be called after it. */
   async close(): Promise<void> {
-    for (const { inode, file } of this.#handles.values()) {
-      if (!this.#orphans.has(inode)) await this.#within(file.flush()).catch(() => undefined);
-    }
-    await this.#within(this.#orphans.removeAll()).catch(() => undefined);
+    for (const { file } of this.#handles.values()) await this.#within(file.close()).catch(() => undefined);
   }
 
   // ---- names
@@ -83,7 +58,6 @@ export class FileSystem {
 
   /** The inode behind a name, from what is known; undefined if there is none. @throws `StaleHandle`, `NotDirectory`. */
   find(parent: number, name: string): Inode | undefined {
-    if (parent === rootInode && name === orphanDirectory) return undefined;
     return this.client.namespace.lookup(parent, name);
   }
 
@@ -101,8 +75,7 @@ export class FileSystem {
 
   /** From what is known, with what this mount has written and not published yet. @throws `StaleHandle`. */
   stat(inode: number): Stat {
-    const stat = this.client.namespace.stat(inode);
-    return this.#orphans.has(inode) ? { ...stat, links: stat.links - 1 } : stat;
+    return this.client.namespace.stat(inode);
   }
 
   /** An open file's attributes are looked up where the handle is; by inode alone it asks for news first. */
@@ -137,13 +110,11 @@ export class FileSystem {
   /** Makes an empty file; answers its inode. @throws `Exists`, `NotFound`, `NamespaceFull`, `NameTooLong`, ... */
   async mknod(parent: number, name: string, options: CreateOptions): Promise<number> {
     const { mode, uid, gid } = options;
-    this.#visible(parent, name);
     return this.#within(this.client.namespace.create(parent, name, { kind: 'file', mode, uid, gid }));
   }
 
   async mkdir(parent: number, name: string, options: CreateOptions): Promise<number> {
     const { mode, uid, gid } = options;
-    this.#visible(parent, name);
     return this.#within(this.client.namespace.create(parent, name, { kind: 'directory', mode, uid, gid }));
   }
 
@@ -154,90 +125,25 @@ export class FileSystem {
     options: Omit<CreateOptions, 'mode'> = {},
   ): Promise<number> {
     const { uid, gid } = options;
-    this.#visible(parent, name);
     return this.#within(this.client.namespace.create(parent, name, { kind: 'symlink', target, uid, gid }));
   }
 
   async link(inode: number, parent: number, name: string): Promise<void> {
-    this.#visible(parent, name);
-    if (this.#orphans.has(inode)) throw new ExomemError('NotFound', 'the file has no name any more');
     await this.#within(this.client.namespace.linkEntry(inode, parent, name));
   }
 
-  /** Removes a name of anything but a directory. A file that is open here stays readable until its last `release`. */
+  /** Removes a name of anything but a directory. Whoever has the file open, on any mount, keeps it until `release`. */
   async unlink(parent: number, name: string): Promise<void> {
-    this.#visible(parent, name);
-    const hidden = await this.#hidingPlace(this.find(parent, name));
-    let orphan: number | undefined;
-    const time = this.client.surroundings.wallClock();
-    await this.#append((state) => {
-      orphan = undefined;
-      const inode = state.lookup(parent, name);
-      if (inode === undefined) throw new ExomemError('NotFound', `there is no ${name}`);
-      const unlink = { op: 'unlink', parent, name, inode: inode.inode, directory: false, time } as const;
-      state.check(unlink);
-      if (!this.#lastName(inode) || hidden === undefined) return [unlink];
-      orphan = inode.inode;
-      return [this.#hide(parent, name, orphan, hidden, time)];
-    });
-    if (orphan !== undefined) await this.#hidden(orphan);
+    await this.#within(this.client.namespace.removeEntry(parent, name, false));
   }
 
   async rmdir(parent: number, name: string): Promise<void> {
-    this.#visible(parent, name);
     await this.#within(this.client.namespace.removeEntry(parent, name, true));
   }
 
   /** `replace: false` refuses a new name that exists. */
   async rename(parent: number, name: string, newParent: number, newName: string, replace = true): Promise<void> {
-    this.#visible(parent, name);
-    this.#visible(newParent, newName);
-    const hidden = await this.#hidingPlace(this.find(newParent, newName));
-    let orphan: number | undefined;
-    const time = this.client.surroundings.wallClock();
-    await this.#append((state) => {
-      orphan = undefined;
-      const inode = state.lookup(parent, name);
-      if (inode === undefined) throw new ExomemError('NotFound', `there is no ${name}`);
-      const old = state.lookup(newParent, newName);
-      if (old !== undefined && !replace) throw new ExomemError('Exists', `${newName} exists`);
-      const base = { op: 'rename', parent, name, inode: inode.inode, newParent, newName, time } as const;
-      const rename = { ...base, replaced: old?.inode ?? 0 };
-      state.check(rename);
-      if (old === undefined || old === inode || !this.#lastName(old) || hidden === undefined) return [rename];
-      // In one record, so that nobody ever finds nothing under the new name.
-      orphan = old.inode;
-      return [this.#hide(newParent, newName, orphan, hidden, time), { ...base, replaced: 0 }];
-    });
-    if (orphan !== undefined) await this.#hidden(orphan);
-  }
-
-  #visible(parent: number, name: string): void {
-    if (parent === rootInode && name === orphanDirectory)
-      throw new ExomemError('PermissionDenied', `${name} is where files wait that are open and have no name`);
-  }
-
-  // ---- files that lose their last name while they are open
-
-  /** Whether losing a name means that the file goes, under programs that have it open here. */
-  #lastName(inode: Inode): boolean {
-    return inode.kind === 'file' && inode.links === 1 && this.#users.has(inode.inode);
-  }
-
-  /** The directory for such files, made before it is needed: a record can only use what is there. */
-  async #hidingPlace(inode: Inode | undefined): Promise<number | undefined> {
-    return inode !== undefined && this.#lastName(inode) ? this.#within(this.#orphans.directory()) : undefined;
-  }
-
-  #hide(parent: number, name: string, inode: number, hidden: number, time: bigint): Operation {
-    const newName = this.#orphans.nameOf(inode);
-    return { op: 'rename', parent, name, inode, newParent: hidden, newName, replaced: 0, time };
-  }
-
-  async #hidden(inode: number): Promise<void> {
-    this.#orphans.took(inode);
-    // The last handle may have gone while the record was on its way.
-    if (!this.#users.has(inode)) await this.#within(this.#orphans.remove(inode));
+    await this.#within(this.client.namespace.renameEntry(parent, name, newParent, newName, replace));
   }
 
   // ---- open files
@@ -266,13 +172,12 @@ export class FileSystem {
   /** {@link open} for who has just refreshed. */
   openKnown(inode: number): number {
     const file = this.client.openFile(inode);
-    this.#users.set(inode, (this.#users.get(inode) ?? 0) + 1);
     return this.#handles.add({ inode, file });
   }
 
   /** Whether there is a handle of it here. */
   isOpen(inode: number): boolean {
-    return this.#users.has(inode);
+    return this.client.openedFile(inode) !== undefined;
   }
 
   inodeOf(handle: number): number {
@@ -286,7 +191,7 @@ export class FileSystem {
 
   /**
    * Writes all of `source`, which must not change until it is done, nor be used again after a failure. Where the region
-   * is full it fails whole, though the part that found room may be in the file.
+   * is full it fails whole: what had no place before is not in the file.
    * @throws `RegionFull`, `StaleHandle`, `OutOfRange`.
    */
   write(handle: number, position: number, source: Uint8Array): Promise<void> {
@@ -295,8 +200,7 @@ export class FileSystem {
 
   /** One of the descriptors of a handle is closed: publishes what was written. */
   async flush(handle: number): Promise<void> {
-    const { inode, file } = this.#handles.get(handle);
-    if (!this.#orphans.has(inode)) await this.#within(file.flush());
+    await this.#within(this.#handles.get(handle).file.flush());
   }
 
   fsync(handle: number): Promise<void> {
@@ -305,22 +209,7 @@ export class FileSystem {
 
   /** The last descriptor of a handle is closed. */
   async release(handle: number): Promise<void> {
-    const { inode, file } = this.#handles.take(handle);
-    const users = this.#users.get(inode)! - 1;
-    if (users > 0) this.#users.set(inode, users);
-    else this.#users.delete(inode);
-    await this.#within(this.#close(inode, file, users === 0));
-  }
-
-  async #close(inode: number, file: RegionFile, last: boolean): Promise<void> {
-    if (!last || !this.#orphans.has(inode)) return file.close();
-    await this.#orphans.remove(inode);
-    try {
-      await file.close();
-    } catch (error) {
-      // Nothing is to be published: its pages are given back.
-      if (!isExomemError(error, 'StaleHandle')) throw error;
-    }
+    await this.#within(this.#handles.take(handle).file.close());
   }
 
   // ---- directories and the whole
@@ -331,7 +220,6 @@ export class FileSystem {
     const { state } = this.client;
     const entries: DirectoryEntry[] = [];
     for (const [name, number] of state.directory(inode).entries) {
-      if (inode === rootInode && name === orphanDirectory) continue;
       entries.push({ name, inode: number, kind: state.inode(number).kind });
     }
     return entries;
@@ -363,10 +251,6 @@ export class FileSystem {
     if (user.uid === 0) return (mask & 1) === 0 || kind === 'directory' || (mode & 0o111) !== 0;
     const shift = user.uid === uid ? 6 : user.gids.includes(gid) ? 3 : 0;
     return ((mode >> shift) & mask) === mask;
-  }
-
-  #append(draft: Parameters<Client['append']>[0]): Promise<number> {
-    return this.#within(this.client.append(draft));
   }
 
   /** What the appliance does not answer in time fails, and goes on behind our back to whatever end it finds. */

@@ -38,7 +38,7 @@ const watchInterval = 300;
 export async function serveMount(client: Client, dir: string, options: ServeOptions = {}): Promise<ServedMount> {
   const host = options.host ?? fuseNative();
   const place = await checkMountPoint(dir, host);
-  const fileSystem = await FileSystem.open(client, { ioTimeout: options.ioTimeout });
+  const fileSystem = new FileSystem(client, { ioTimeout: options.ioTimeout });
   const mounted = await host.mount(fileSystem, place, {
     source: client.where.replaceAll(',', '%2c'),
     allowOther: options.allowOther ?? process.geteuid?.() === 0,

@@ -82,7 +82,7 @@ export const limits: readonly HostLimit[] = [
   },
   {
     name: 'partial-write',
-    effect: 'a write for which the region has room in part fails with ENOSPC whole, the part may be in the file',
+    effect: 'a write for which the region has room in part fails with ENOSPC whole, in pieces of 128 KiB',
     reason: 'fuse-native does not tell a write from the kernel writing a mapping back, where a part would count as all',
   },
   {

@@ -1,4 +1,5 @@
 export * from './client/allocation.js';
+export * from './client/application.js';
 export * from './client/client.js';
 export * from './client/events.js';
 export * from './client/file.js';
@@ -16,6 +17,7 @@ export * from './policy/atomic.js';
 export * from './policy/policy.js';
 export * from './policy/resolve.js';
 export { countUsage } from './policy/survey.js';
+export * from './protocol/adopt.js';
 export * from './protocol/format.js';
 export * from './protocol/membership.js';
 export * from './protocol/protocol.js';

@@ -1,6 +1,6 @@
 import { ExomemError } from '../errors.js';
 import type { FileExtent } from '../namespace/operation.js';
-import type { AllocationRequest, Extent } from '../policy/policy.js';
+import type { AllocationRequest, Allocator, Extent } from '../policy/policy.js';
 import { pageOffset } from '../region/geometry.js';
 import type { CallOptions } from '../transport/transport.js';
 import type { Client } from './client.js';
@@ -23,6 +23,8 @@ export class Allocation implements AsyncDisposable {
 
   private constructor(
     readonly client: Client,
+    /** Whose memory it is. */
+    readonly allocator: Allocator,
     /** Bytes that were asked for. */
     readonly length: number,
     extent: Extent | undefined,
@@ -33,20 +35,31 @@ export class Allocation implements AsyncDisposable {
     this.#extent = extent;
   }
 
-  static async create(client: Client, bytes: number, options: AllocateOptions): Promise<Allocation> {
+  static async create(
+    client: Client,
+    allocator: Allocator,
+    bytes: number,
+    options: AllocateOptions,
+  ): Promise<Allocation> {
     const { name, signal } = options;
     if (signal?.aborted) throw new ExomemError('Aborted', 'aborted before it began', { cause: signal.reason });
     const request = requestOf(client, bytes, options);
     const work =
       name === undefined
-        ? Allocation.#anonymous(client, bytes, request)
+        ? Allocation.#anonymous(client, allocator, bytes, request)
         : Allocation.#named(client, bytes, request, name, options.mode);
     return abandonable(work, options, (allocation) => allocation.free());
+  }
+
+  /** A handle on what the structure says is held. */
+  static of(client: Client, allocator: Allocator, extent: Extent): Allocation {
+    return new Allocation(client, allocator, extent.pages * client.geometry.pageSize, extent, undefined, undefined);
   }
 
   static createSync(client: Client, bytes: number, options: AllocateOptions): Allocation {
     return new Allocation(
       client,
+      client.allocator,
       bytes,
       client.runSync(client.allocator.allocate(requestOf(client, bytes, options))),
       undefined,
@@ -54,8 +67,20 @@ export class Allocation implements AsyncDisposable {
     );
   }
 
-  static async #anonymous(client: Client, bytes: number, request: AllocationRequest): Promise<Allocation> {
-    return new Allocation(client, bytes, await client.allocateExtent(request), undefined, undefined);
+  static async #anonymous(
+    client: Client,
+    allocator: Allocator,
+    bytes: number,
+    request: AllocationRequest,
+  ): Promise<Allocation> {
+    return new Allocation(
+      client,
+      allocator,
+      bytes,
+      await client.allocateExtent(request, allocator),
+      undefined,
+      undefined,
+    );
   }
 
   static async #named(
@@ -73,7 +98,7 @@ export class Allocation implements AsyncDisposable {
     try {
       const inode = await client.namespace.create(parent, base, { kind: 'file', mode, size: bytes, extents });
       client.settle(inode, extents);
-      return new Allocation(client, bytes, undefined, name, client.openFile(inode));
+      return new Allocation(client, client.allocator, bytes, undefined, name, client.openFile(inode));
     } catch (error) {
       await client.run(client.allocator.release(extent.page, extent.pages));
       throw error;
@@ -87,6 +112,7 @@ export class Allocation implements AsyncDisposable {
   }
 
   #live(): Extent {
+    if (this.allocator.retired) throw new ExomemError('Fenced', 'this memory belongs to another client now');
     if (this.#extent === undefined || !this.#extent.live)
       throw new ExomemError('StaleHandle', 'this allocation was freed');
     return this.#extent;
@@ -129,7 +155,7 @@ export class Allocation implements AsyncDisposable {
   /** Why it lies where it lies. */
   explain(): string {
     if (this.file !== undefined) return `the file ${this.name}`;
-    return this.client.allocator.explain(this.#live());
+    return this.allocator.explain(this.#live());
   }
 
   /** Gives the memory back; with a name, removes it. @throws `StaleHandle` if it was freed before. */
@@ -139,10 +165,10 @@ export class Allocation implements AsyncDisposable {
       await this.client.namespace.unlink(this.name!);
       return;
     }
-    await this.client.run(this.client.allocator.free(this.#live()));
+    await this.client.run(this.allocator.free(this.#live()));
   }
   freeSync(): void {
-    this.client.runSync(this.client.allocator.free(this.#live()));
+    this.client.runSync(this.allocator.free(this.#live()));
   }
 
   /** Anonymous memory is freed; a file is closed, and stays. */

@@ -10,6 +10,7 @@ import type { NamespaceState } from '../namespace/state.js';
 import { atomic } from '../policy/atomic.js';
 import type { AllocationPolicy, AllocationRequest, Allocator, Extent, Identity, Usage } from '../policy/policy.js';
 import { interrupted, surely } from '../policy/resolve.js';
+import { adoptPrincipal, condemn, encodeKeep, keepNot } from '../protocol/adopt.js';
 import { readSuperblock } from '../protocol/format.js';
 import {
   activate,
@@ -35,17 +36,18 @@ import { recoverMember, recoverPrincipals, scrub } from '../protocol/recover.js'
 import { type Bench, run, runSync, type Surroundings } from '../protocol/runner.js';
 import { arenaHalf, type Geometry } from '../region/geometry.js';
 import type { Superblock } from '../region/superblock.js';
-import { memberState, principalState, type Wanted } from '../region/words.js';
+import { decodePrincipal, memberState, principalState, type Wanted, wantedKind } from '../region/words.js';
 import { read, write } from '../transport/step.js';
 import type { CallOptions, Session, Transport } from '../transport/transport.js';
 import { type AllocateOptions, Allocation } from './allocation.js';
+import { Application } from './application.js';
 import type { ClientEvent } from './events.js';
 import { RegionFile } from './file.js';
 import { Lock } from './lock.js';
 import { Namespace } from './namespace.js';
 import { Pins } from './pins.js';
 import type { StewardEvent } from './steward.js';
-import { Vigil } from './vigil.js';
+import { KeptVigil, Vigil } from './vigil.js';
 import { Watch } from './watch.js';
 
 export interface ClientOptions extends CallOptions {
@@ -96,6 +98,7 @@ export class Client implements AsyncDisposable {
   readonly #events = new Subject<ClientEvent>();
   readonly #stop = new AbortController();
   readonly #patience: number;
+  readonly #policy: AllocationPolicy;
   readonly #files = new Map<number, RegionFile>();
   readonly #watch: Watch;
   #member: Member | undefined;
@@ -126,6 +129,7 @@ export class Client implements AsyncDisposable {
     this.#beatSession = beatSession;
     this.#beatBench = beatSession && { session: beatSession, surroundings: options.surroundings };
     this.#patience = options.patience ?? 1500;
+    this.#policy = options.policy ?? atomic;
     this.replica = new NamespaceReplica(this.geometry);
     this.namespace = new Namespace(this);
     this.#watch = new Watch(this, (event) => this.#events.next(event));
@@ -133,9 +137,11 @@ export class Client implements AsyncDisposable {
       released: (page, pages, index) => {
         // Whoever asks for space now may be served soon.
         this.#fullUntil = 0;
-        this.#allocator?.dismiss(page, pages, index);
+        for (const allocator of this.#allocators()) allocator.dismiss(page, pages, index);
       },
-      kept: (page, pages) => this.#allocator?.retain(page, pages),
+      kept: (page, pages) => {
+        for (const allocator of this.#allocators()) allocator.retain(page, pages);
+      },
       removed: (inode, index) => this.#orphaned(inode, index),
     };
     this.replica.onReload = (before) => {
@@ -221,7 +227,7 @@ export class Client implements AsyncDisposable {
       await this.#beatLock.run(() => run(activate(geometry, member), this.#beatBench!));
       this.#identity = await run(registerPrincipal(geometry, member), this.#bench);
       this.replica.writeAs({ identity: this.#identity, arena });
-      this.#allocator = (options.policy ?? atomic).create({ geometry, identity: this.#identity });
+      this.#allocator = this.#policy.create({ geometry, identity: this.#identity });
     } catch (error) {
       await this.#end();
       await this.#beatLock.run(() => run(fenceSelf(geometry, member), this.#bench)).catch(() => undefined);
@@ -269,7 +275,60 @@ export class Client implements AsyncDisposable {
    * @throws `OutOfRange`, `RegionFull`, `Fragmented`, `Exists` (the name), `NotFound` (its directory), ...
    */
   async allocate(bytes: number, options: AllocateOptions = {}): Promise<Allocation> {
-    return Allocation.create(this, bytes, options);
+    return Allocation.create(this, this.allocator, bytes, options);
+  }
+
+  /**
+   * Registers an application, whose memory can move to another client.
+   * @param keep milliseconds (rounded up to a power of two of seconds) that its memory waits for somebody to adopt it
+   * after this client's death; 0 (default) frees it then
+   */
+  async register(options: { keep?: number } = {}): Promise<Application> {
+    this.check();
+    const keep = options.keep ?? 0;
+    const policy = keep === 0 ? 0 : encodeKeep(keep);
+    // Policy 0 would be taken for the own principal of somebody who leaves, and merged.
+    const identity = await this.run(registerPrincipal(this.geometry, this.member, policy === 0 ? keepNot : policy));
+    return this.#act(identity);
+  }
+
+  /**
+   * Takes over an application: one whose member is dead and that was kept, or one that was handed to this client.
+   * @throws `NotFound`, `Busy` (its member lives), `UnsupportedCapability`.
+   */
+  async adopt(principal: number): Promise<Application> {
+    this.check();
+    const known = this.#applications.get(principal);
+    if (known !== undefined) return known;
+    const { geometry, member } = this;
+    const handed = (await this.run(readPrincipals(geometry))).find((line) => line.principal === principal);
+    if (handed?.state === principalState.active && handed.policy === 0) {
+      throw new ExomemError('NotFound', `principal ${principal} is no application`);
+    }
+    const ours = handed?.state === principalState.active && isOurs(handed, member);
+    const identity = ours
+      ? { principal, incarnation: handed.incarnation, word: handed.word }
+      : await this.run(adoptPrincipal(geometry, member, principal, this.session.capabilities.revoke));
+    return this.#act(identity);
+  }
+
+  #act(identity: Identity): Application {
+    const allocator = this.#policy.create({ geometry: this.geometry, identity });
+    const application = new Application(this, identity, allocator, () => this.#applications.delete(identity.principal));
+    this.#applications.set(identity.principal, application);
+    return application;
+  }
+  readonly #applications = new Map<number, Application>();
+
+  /** Applications that this client acts for. */
+  get applications(): readonly Application[] {
+    return [...this.#applications.values()];
+  }
+
+  /** All allocators of this client: its own, and those of its applications. */
+  #allocators(): Allocator[] {
+    const own = this.#allocator === undefined ? [] : [this.#allocator];
+    return [...own, ...this.applications.map(({ allocator }) => allocator)];
   }
 
   /** Allocates anonymous memory without a promise. @throws `UnsupportedCapability` unless the transport is synchronous. */
@@ -517,8 +576,7 @@ export class Client implements AsyncDisposable {
   }
 
   /** An allocation that asks others for room, and waits a little, before it takes no for an answer. */
-  async allocateExtent(request: AllocationRequest): Promise<Extent> {
-    const allocator = this.allocator;
+  async allocateExtent(request: AllocationRequest, allocator = this.allocator): Promise<Extent> {
     const { now } = this.surroundings;
     let deadline = 0;
     for (;;) {
@@ -532,7 +590,7 @@ export class Client implements AsyncDisposable {
           // What our own files have taken ahead is the nearest.
           for (const file of this.#files.values()) await file.shrink();
           await this.lookAfter(this.#vigil);
-          await this.#askAround(request.pages);
+          await this.#askAround(request.pages, allocator.identity);
         } else if (now() >= deadline) {
           this.#fullUntil = now() + 1000;
           throw error;
@@ -547,8 +605,7 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  async #askAround(pages: number): Promise<void> {
-    const { principal, incarnation } = this.identity;
+  async #askAround(pages: number, { principal, incarnation }: Identity): Promise<void> {
     const lines = await this.run(readMembers(this.geometry));
     for (const line of lines) {
       if (line.state !== memberState.active || line.slot === this.member.slot) continue;
@@ -649,8 +706,44 @@ export class Client implements AsyncDisposable {
   }
 
   async #answer(wanted: Wanted): Promise<void> {
-    if (wanted.pages === 0) await this.receive();
-    else if (wanted.pages <= this.geometry.groupPages) await this.run(this.allocator.giveRoom(wanted, wanted.pages));
+    const application = this.#applications.get(wanted.principal);
+    if (wanted.kind === wantedKind.migrate) {
+      const lines = await this.run(readMembers(this.geometry));
+      const to = lines[wanted.pages];
+      if (application !== undefined && to?.state === memberState.active) application.onMigrate?.(to);
+    } else if (wanted.pages === 0) {
+      await this.receive();
+      await this.#announce();
+    } else if (wanted.pages <= this.geometry.groupPages) {
+      await this.run(this.allocator.giveRoom(wanted, wanted.pages));
+    }
+  }
+
+  /** Tells of applications that were handed to this client and that nobody acts for yet. */
+  async #announce(): Promise<void> {
+    if (!this.#events.observed) return;
+    for (const line of await this.run(readPrincipals(this.geometry))) {
+      if (line.state !== principalState.active || line.policy === 0 || !isOurs(line, this.member)) continue;
+      if (this.#applications.has(line.principal)) continue;
+      this.#events.next({ type: 'handed', principal: line.principal });
+    }
+  }
+
+  /** Asks the member that acts for an application to move it to another. Whether the request was left with it. */
+  async askToMigrate(principal: number, slot: number): Promise<boolean> {
+    const line = (await this.run(readPrincipals(this.geometry))).find((each) => each.principal === principal);
+    if (line?.state !== principalState.active || line.policy === 0) {
+      throw new ExomemError('NotFound', `there is no application ${principal}`);
+    }
+    const { incarnation } = line;
+    return this.run(ask(this.geometry, line.member, { kind: wantedKind.migrate, principal, incarnation, pages: slot }));
+  }
+
+  /** Declares a member dead at once, and shuts it out. Whether it was there. */
+  async kick(slot: number): Promise<boolean> {
+    const line = (await this.run(readMembers(this.geometry)))[slot];
+    if (line === undefined || (line.state !== memberState.active && line.state !== memberState.joining)) return false;
+    return this.run(fenceMember(this.geometry, line));
   }
 
   /**
@@ -674,6 +767,9 @@ export class Client implements AsyncDisposable {
       const recovery = await this.#replicaLock.run(() => this.run(recoverMember(recoverer, line)));
       tell({ type: 'recovered', member: line, recovery });
     }
+    const principals = await this.run(readPrincipals(geometry));
+    for (const line of this.#kept.observe(principals, lines, this.surroundings.now()))
+      await this.run(condemn(geometry, line));
     const dying = (await this.run(readPrincipals(geometry))).filter(({ state }) => state === principalState.dying);
     if (dying.length > 0) {
       const groups = await this.#replicaLock.run(() => this.run(recoverPrincipals(recoverer, dying)));
@@ -691,6 +787,7 @@ export class Client implements AsyncDisposable {
     await this.#judge();
   }
   #scrubbed = 0;
+  readonly #kept = new KeptVigil();
 
   /** Takes in principals that were handed to this member: merges them into the own one. How many. */
   receive(): Promise<number> {
@@ -707,6 +804,7 @@ export class Client implements AsyncDisposable {
         line.state === principalState.active &&
         line.member === slot &&
         line.memberIncarnation === incarnation &&
+        line.policy === 0 &&
         line.principal !== own.principal,
     );
     if (handed.length === 0) return 0;
@@ -723,8 +821,8 @@ export class Client implements AsyncDisposable {
 
   /** Pages that came from others and that no name refers to are let go. */
   async #judge(): Promise<void> {
-    const suspects = this.allocator.suspects();
-    if (suspects.length === 0) return;
+    const all = this.#allocators().map((allocator) => ({ allocator, suspects: allocator.suspects() }));
+    if (all.every(({ suspects }) => suspects.length === 0)) return;
     // The words are known, then the log to its end: what it does not name now, nobody can name any more.
     await this.refresh();
     const { geometry, state } = this;
@@ -734,18 +832,20 @@ export class Client implements AsyncDisposable {
         for (let at = page; at < page + pages; at++) named[at >>> 3]! |= 1 << (at & 7);
       }
     }
-    this.allocator.judge(suspects, (page) => (named[page >>> 3]! & (1 << (page & 7))) !== 0, state.index - 1);
+    const isNamed = (page: number) => (named[page >>> 3]! & (1 << (page & 7))) !== 0;
+    for (const { allocator, suspects } of all) allocator.judge(suspects, isNamed, state.index - 1);
   }
 
   /** Frees what was dismissed once no member can look at it any more, and snapshots of one's own that are past. */
   async tidy(): Promise<void> {
-    const allocator = this.allocator;
+    this.mustBeMember();
+    const allocators = this.#allocators();
     if (this.#rejudge) {
       this.#rejudge = false;
-      allocator.doubtNames();
+      for (const allocator of allocators) allocator.doubtNames();
     }
     await this.#judge();
-    if (allocator.dismissed > 0) {
+    if (allocators.some(({ dismissed }) => dismissed > 0)) {
       const lines = await this.run(readMembers(this.geometry));
       let applied = Number.MAX_SAFE_INTEGER;
       for (const line of lines) {
@@ -756,7 +856,7 @@ export class Client implements AsyncDisposable {
       }
       // Then the log to its end: whoever has a file open that lost its name says so before it publishes that.
       await this.refresh();
-      await this.run(allocator.sweep(applied));
+      for (const allocator of allocators) await this.run(allocator.sweep(applied));
     }
     if (this.#snapshots !== this.replica.root.word) {
       this.#snapshots = this.replica.root.word;
@@ -793,12 +893,18 @@ export class Client implements AsyncDisposable {
     }
   }
 
+  /** An application that is kept stays for whoever adopts it; another ends with its client. */
+  async #leaveBehind(application: Application): Promise<void> {
+    if (decodePrincipal(application.identity.word).policy === keepNot) await application.end();
+  }
+
   async #handOver(): Promise<void> {
     const { geometry, allocator, identity } = this;
     for (const file of [...this.#files.values()]) {
       await file.abandon();
       await this.letGo(file);
     }
+    for (const application of this.applications) await this.#leaveBehind(application);
     await this.run(allocator.surrender());
     await this.#replicaLock.run(async () => {
       await this.run(this.replica.judgeReserve());
@@ -819,4 +925,9 @@ export class Client implements AsyncDisposable {
     // The last one out closes the door.
     await this.run(collectLeavers(geometry)).catch(() => undefined);
   }
+}
+
+/** Whether a principal's word says that this member acts for it. */
+function isOurs(line: PrincipalLine, member: Member): boolean {
+  return line.member === member.slot && line.memberIncarnation === member.incarnation;
 }

@@ -21,6 +21,8 @@ export type ClientEvent =
       readonly author: number;
       readonly operations: readonly Operation[];
     }
+  /** An application was handed to this client: `adopt` it. */
+  | { readonly type: 'handed'; readonly principal: number }
   /** Less than a twentieth of the pages is free. */
   | { readonly type: 'pressure'; readonly free: number; readonly total: number }
   | { readonly type: 'snapshot'; readonly index: number }

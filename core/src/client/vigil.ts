@@ -1,5 +1,6 @@
-import type { MemberLine } from '../protocol/membership.js';
-import { memberState } from '../region/words.js';
+import { decodeKeep, keepNot } from '../protocol/adopt.js';
+import type { MemberLine, PrincipalLine } from '../protocol/membership.js';
+import { memberState, principalState } from '../region/words.js';
 
 /** Watches member words by this client's own clock: who does not move for the wait of the region is as good as dead. */
 export class Vigil {
@@ -16,5 +17,28 @@ export class Vigil {
       else if (now - seen.since >= wait) silent.push(line);
     }
     return silent;
+  }
+}
+
+/** Watches applications whose member is dead, for as long as they are to be kept. */
+export class KeptVigil {
+  readonly #seen = new Map<number, { word: bigint; since: number }>();
+
+  /** Whose time is over: this client has seen that very word, with no member behind it, all the while. */
+  observe(principals: readonly PrincipalLine[], members: readonly MemberLine[], now: number): PrincipalLine[] {
+    const over: PrincipalLine[] = [];
+    for (const line of principals) {
+      const { principal, word, state, policy } = line;
+      const member = members[line.member];
+      const alive =
+        member?.incarnation === line.memberIncarnation &&
+        (member.state === memberState.joining || member.state === memberState.active);
+      const seen = this.#seen.get(principal);
+      if (state !== principalState.active || policy === 0 || alive) this.#seen.delete(principal);
+      else if (policy === keepNot) over.push(line);
+      else if (seen === undefined || seen.word !== word) this.#seen.set(principal, { word, since: now });
+      else if (now - seen.since >= decodeKeep(policy)) over.push(line);
+    }
+    return over;
   }
 }

@@ -38,6 +38,7 @@ const reasons = [
   'the fullest started group of this client that had room for it: groups that nobody has touched stay whole',
   'the lowest group that nobody owned: the far end stays free for long runs',
   'the run of free groups nearest to the far end: the near end is for small allocations',
+  'where another client had allocated it: this principal was taken over as it was',
 ] as const;
 
 class AtomicExtent implements Extent {
@@ -421,6 +422,13 @@ class AtomicAllocator implements Allocator {
     return found;
   }
 
+  retire(): void {
+    this.#words.retire();
+  }
+  get retired(): boolean {
+    return this.#words.retired;
+  }
+
   doubtNames(): void {
     for (const owned of this.#table.owned.values()) owned.unjudged = true;
   }
@@ -607,6 +615,36 @@ class AtomicAllocator implements Allocator {
       this.#table.rank(this.#table.own(group, low));
     }
     return false;
+  }
+
+  *holdings(): Protocol<readonly Extent[]> {
+    yield* this.discover();
+    const words = this.#words;
+    const extents: AtomicExtent[] = [];
+    const strays: WordChange[] = [];
+    let run: { page: number; pages: number } | undefined;
+    const end = () => {
+      if (run !== undefined) extents.push(new AtomicExtent(run.page, run.pages, false, this, 3));
+      run = undefined;
+    };
+    for (const owned of [...this.#table.owned.values()].sort((a, b) => a.group - b.group)) {
+      let stray = 0;
+      for (let index = 0; index < this.#groupPages; index++) {
+        const page = owned.group * this.#groupPages + index;
+        const bits = (owned.low >>> (30 - 2 * index)) & 3;
+        if (run !== undefined && (bits !== pageBits.continuation || run.page + run.pages !== page)) end();
+        if (bits === pageBits.head) run = { page, pages: 1 };
+        else if (bits === pageBits.continuation) {
+          // Without a head before it, it belongs to a run that was never committed, or is free since its un-commit.
+          if (run === undefined) stray |= 1 << index;
+          else run.pages++;
+        }
+      }
+      if (stray !== 0) strays.push({ owned, mask: setMask(stray), bits: 0 });
+    }
+    end();
+    yield* words.changeAll(strays);
+    return extents;
   }
 
   *surrender(): Protocol<void> {

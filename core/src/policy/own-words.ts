@@ -64,6 +64,15 @@ export class OwnWords {
     this.fence = load(principalWordOffset(geometry, identity.principal));
   }
 
+  /** From now on somebody else acts for this principal. */
+  retire(): void {
+    this.#fenced = true;
+    this.trouble = true;
+  }
+  get retired(): boolean {
+    return this.#fenced;
+  }
+
   /** Whether no group is ours, nor may be. */
   get none(): boolean {
     return this.table.owned.size === 0 && this.#doubtful.size === 0 && this.#taken.size === 0;

@@ -99,6 +99,11 @@ export interface Allocator {
   recover(from: { principal: number; incarnation: number }): Protocol<number>;
   /** Gives a started group with at least `pages` free pages to a principal that asked. Whether there was one. */
   giveRoom(to: { principal: number; incarnation: number }, pages: number): Protocol<boolean>;
+  /**
+   * What the structure says that this principal holds: a handle for each anonymous run. For an allocator that begins
+   * with a principal taken from another client; what that one had begun and not committed is freed.
+   */
+  holdings(): Protocol<readonly Extent[]>;
   /** Frees every anonymous run and every empty group: what a leaving client does. */
   surrender(): Protocol<void>;
   /** The log names these pages no more since the record at `index`; those that are ours wait for `sweep`. */
@@ -118,6 +123,9 @@ export interface Allocator {
   sweep(applied: number): Protocol<number>;
   /** Pages that wait for `sweep`. */
   readonly dismissed: number;
+  /** The principal acts elsewhere from now on: every later call throws `Fenced`, and so do handles. */
+  retire(): void;
+  readonly retired: boolean;
   /** Whether this principal owns any group at all. */
   readonly empty: boolean;
   inspect(): Protocol<Usage>;

@@ -14,6 +14,7 @@ import {
   decodeApplied,
   decodeMember,
   decodePrincipal,
+  decodeWanted,
   encodeApplied,
   encodeMember,
   encodePrincipal,
@@ -98,20 +99,12 @@ export function decodeMemberLine(bytes: Uint8Array, slot: number): MemberLine {
     state,
     incarnation,
     applied: applied.incarnation === incarnation ? applied.applied : 0,
-    wanted: wanted === 0n ? undefined : wantedOf(wanted),
+    wanted: wanted === 0n ? undefined : decodeWanted(wanted),
     introduced,
     clientId: identity.slice(8, 24),
     steward: introduced && (identityView.getUint32(24, true) & flags.steward) !== 0,
     pid: introduced ? identityView.getUint32(28, true) : 0,
     label: introduced ? new TextDecoder().decode(identity.subarray(32, end < 0 ? 64 : end)) : '',
-  };
-}
-
-function wantedOf(word: bigint): Wanted {
-  return {
-    principal: Number(word >> 48n),
-    incarnation: Number((word >> 32n) & 0xffffn),
-    pages: Number(word & 0xffff_ffffn),
   };
 }
 
@@ -259,7 +252,7 @@ export function* beat(geometry: Geometry, member: Member, applied: number, index
   }
   return {
     behind: (slot & 0x3ff_ffff_ffffn) !== 0n || Number(slot >> 42n) !== Math.floor(index / geometry.logSlots),
-    wanted: wanted === 0n ? undefined : wantedOf(wanted),
+    wanted: wanted === 0n ? undefined : decodeWanted(wanted),
   };
 }
 
@@ -271,9 +264,10 @@ export function* ask(geometry: Geometry, slot: number, wanted: Wanted): Protocol
 
 /**
  * Registers an application: a principal that this member acts for.
+ * @param policy what the member's death means for it, see `encodeKeep`
  * @throws `Busy` if all principals are taken.
  */
-export function* registerPrincipal(geometry: Geometry, member: Member): Protocol<Identity> {
+export function* registerPrincipal(geometry: Geometry, member: Member, policy = 0): Protocol<Identity> {
   const start = ((yield random) as number) % geometry.principalSlots;
   const lines = yield* readPrincipals(geometry);
   for (let at = 0; at < lines.length; at++) {
@@ -284,7 +278,7 @@ export function* registerPrincipal(geometry: Geometry, member: Member): Protocol
       incarnation: line.incarnation + 1,
       member: member.slot,
       memberIncarnation: member.incarnation,
-      policy: 0,
+      policy,
     };
     const offset = principalWordOffset(geometry, line.principal);
     const registering = encodePrincipal(mine);

@@ -11,6 +11,7 @@ import {
 } from '../region/geometry.js';
 import { decodePrincipal, encodeMember, encodePrincipal, ownerOf, principalState } from '../region/words.js';
 import { load, read } from '../transport/step.js';
+import { decodeKeep } from './adopt.js';
 import { bindingOf, type MemberLine, type PrincipalLine, readPrincipals } from './membership.js';
 import type { Protocol } from './protocol.js';
 
@@ -40,6 +41,8 @@ export function* recoverMember(recoverer: Recoverer, { slot, incarnation, word }
   for (const line of yield* readPrincipals(geometry)) {
     if (line.state === principalState.free) continue;
     if (line.member !== slot || line.memberIncarnation !== incarnation) continue;
+    // It is kept as it is, for whoever adopts it: or until its time is over.
+    if (line.state === principalState.active && decodeKeep(line.policy) > 0) continue;
     const { principal } = line;
     const condemned = encodePrincipal({ ...line, state: principalState.dying });
     const found = yield* exchangeSurely(principalWordOffset(geometry, principal), line.word, condemned);

@@ -86,21 +86,28 @@ export function decodeRoot(word: bigint): { version: number; page: number } {
 export const maxRootVersion = 2 ** 28 - 1;
 export const maxUserRootVersion = maxRootVersion - 65_536;
 
-/** `wanted`, an advisory word in each member's line: `{principal:16 | incarnation:16 | pages:32}`, 0 is nothing. */
+/** What somebody wants of a member: room or (with 0 pages) a look at the principal table; or that an application moves. */
+export const wantedKind = { room: 0, migrate: 1 } as const;
+
+/** `wanted`, an advisory word in each member's line: `{principal:16 | incarnation:16 | kind:4 | pages:28}`, 0 is nothing. */
 export interface Wanted {
   readonly principal: number;
   readonly incarnation: number;
-  /** Pages that principal looks for; 0 says: look at the principal table, something was handed to you. */
+  /** One of {@link wantedKind}; room unless given. */
+  readonly kind?: number;
+  /** Pages that principal looks for; 0 says that something was handed over. For a migration, the slot to move to. */
   readonly pages: number;
 }
-export function encodeWanted({ principal, incarnation, pages }: Wanted): bigint {
-  return (BigInt(principal) << 48n) | (BigInt(incarnation) << 32n) | BigInt(pages);
+export function encodeWanted({ principal, incarnation, kind, pages }: Wanted): bigint {
+  const most = Math.min(pages, 0xfff_ffff);
+  return (BigInt(principal) << 48n) | (BigInt(incarnation) << 32n) | (BigInt(kind ?? 0) << 28n) | BigInt(most);
 }
 export function decodeWanted(word: bigint): Wanted {
   return {
     principal: Number(word >> 48n),
     incarnation: Number((word >> 32n) & 0xffffn),
-    pages: Number(word & 0xffff_ffffn),
+    kind: Number((word >> 28n) & 0xfn),
+    pages: Number(word & 0xfff_ffffn),
   };
 }
 

@@ -1,0 +1,78 @@
+import { ExomemError } from '../errors.js';
+import type { Allocator, Identity } from '../policy/policy.js';
+import { migratePrincipal } from '../protocol/adopt.js';
+import { dropPrincipal } from '../protocol/membership.js';
+import { type AllocateOptions, Allocation } from './allocation.js';
+import type { Client } from './client.js';
+
+/**
+ * An application: a principal of its own beside that of the client it runs in, with anonymous memory that can move to
+ * another client as it is. No byte is copied: the principal's word says who acts for it, and that word changes.
+ */
+export class Application {
+  readonly client: Client;
+  readonly identity: Identity;
+  readonly allocator: Allocator;
+  /** Asked to move to a member (of that slot): quiesce, then `migrate`. Absent: such requests are passed over. */
+  onMigrate: ((to: { slot: number; incarnation: number }) => void) | undefined;
+  readonly #forget: () => void;
+  #gone: string | undefined;
+
+  constructor(client: Client, identity: Identity, allocator: Allocator, forget: () => void) {
+    this.client = client;
+    this.identity = identity;
+    this.allocator = allocator;
+    this.#forget = forget;
+  }
+
+  /** The number others know it by. */
+  get principal(): number {
+    return this.identity.principal;
+  }
+
+  /** Allocates anonymous memory that belongs to the application. @throws as {@link Client.allocate}; `Fenced` once it is gone. */
+  async allocate(bytes: number, options: Omit<AllocateOptions, 'name' | 'mode'> = {}): Promise<Allocation> {
+    this.#check();
+    return Allocation.create(this.client, this.allocator, bytes, options);
+  }
+
+  /**
+   * What the structure says that the application holds, by ascending offset. For whoever has just taken it over: there is
+   * nobody to ask. Lengths are whole pages.
+   */
+  async holdings(): Promise<readonly Allocation[]> {
+    this.#check();
+    const extents = await this.client.run(this.allocator.holdings());
+    return extents.map((extent) => Allocation.of(this.client, this.allocator, extent));
+  }
+
+  /**
+   * Hands the application to another member, which lives. From here on this one may not touch its memory any more, and is
+   * refused where it tries to claim.
+   * @throws `Busy` if that member is not there; the application stays here then.
+   */
+  async migrate(to: { readonly slot: number; readonly incarnation: number }): Promise<void> {
+    this.#check();
+    await this.client.run(migratePrincipal(this.client.geometry, this.identity, to));
+    this.allocator.retire();
+    this.#end(`the application moved to member ${to.slot}`);
+  }
+
+  /** Frees everything, and the principal. */
+  async end(): Promise<void> {
+    if (this.#gone !== undefined) return;
+    const { client, allocator } = this;
+    await client.run(allocator.surrender());
+    if (allocator.empty) await client.run(dropPrincipal(client.geometry, this.identity));
+    this.#end('the application has ended');
+  }
+
+  #end(why: string): void {
+    this.#gone = why;
+    this.#forget();
+  }
+
+  #check(): void {
+    if (this.#gone !== undefined) throw new ExomemError('Fenced', this.#gone);
+  }
+}

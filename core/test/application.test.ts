@@ -1,0 +1,151 @@
+import { assert, suite } from '@exomem/testing';
+import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
+import { Client, type ClientEvent, format, isExomemError, memberState, runSync, Steward } from '../src/index.js';
+import { FaultyTransport } from './faulty-session.js';
+import { surroundings } from './surroundings.js';
+
+const test = suite('application');
+
+async function code(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+  } catch (error) {
+    if (isExomemError(error)) return error.code;
+    throw error;
+  }
+  return 'none';
+}
+
+async function region() {
+  const inner = sharedArrayBuffer({ r: createRegion(8 * 1024 * 1024) });
+  const session = await inner.connect('sab:r', { clientId: new Uint8Array(16), lane: 0 });
+  runSync(format(session.size, { zeroed: true, lease: 1000, wait: 1200 }), { session, surroundings });
+  const transport = new FaultyTransport(
+    inner,
+    () => 0.5,
+    () => 0,
+  );
+  const open = (role: 'member' | 'steward' = 'member') => Client.open({ transport, url: 'sab:r', surroundings, role });
+  const keeper = await open('steward');
+  const steward = new Steward(keeper, { interval: 20 });
+  steward.start();
+  const end = async () => {
+    await steward.stop();
+    await keeper.close();
+  };
+  return { transport, open, keeper, end };
+}
+
+async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
+  for (let wait = 0; wait < 400; wait++) {
+    if (await condition()) return;
+    await surroundings.sleep(20);
+  }
+  assert.unreachable('it did not come about within 8 s');
+}
+
+const bytesOf = (value: number) => new Uint8Array(100_000).fill(value);
+
+test('moves from one living client to another, and no byte moves', async () => {
+  const { open, keeper, end } = await region();
+  const a = await open();
+  const b = await open();
+  const handed: number[] = [];
+  const events = b.events.subscribe((event: ClientEvent) => {
+    if (event.type === 'handed') handed.push(event.principal);
+  });
+  const application = await a.register({ keep: 60_000 });
+  const first = await application.allocate(100_000);
+  const second = await application.allocate(10);
+  await first.write(0, bytesOf(1));
+  await second.write(0, new Uint8Array(10).fill(2));
+  const offsets = [first.offset, second.offset].sort((x, y) => x - y);
+  application.onMigrate = (to) => void application.migrate(to);
+  assert.ok(await keeper.askToMigrate(application.principal, b.member.slot), 'the request was left');
+  await until(() => handed.length > 0);
+  assert.is(await code(application.allocate(1)), 'Fenced');
+  assert.is(await code(first.free()), 'Fenced');
+  const moved = await b.adopt(handed[0]!);
+  const holdings = await moved.holdings();
+  assert.equal(
+    holdings.map(({ offset }) => offset),
+    offsets,
+  );
+  const back = new Uint8Array(100_000);
+  await holdings.find(({ length }) => length >= 100_000)!.read(0, back);
+  assert.equal(back, bytesOf(1));
+  for (const one of holdings) await one.free();
+  await moved.end();
+  assert.is((await keeper.usage()).held, 0);
+  events.unsubscribe();
+  await a.close();
+  await b.close();
+  await end();
+});
+
+test('is adopted after its client was killed; what was not committed is freed', async () => {
+  const { transport, open, keeper, end } = await region();
+  const a = await open();
+  const application = await a.register({ keep: 3_600_000 });
+  const memory = await application.allocate(300_000);
+  await memory.write(0, bytesOf(7));
+  const other = await a.allocate(50_000);
+  await other.write(0, bytesOf(9).subarray(0, 50_000));
+  const b = await open();
+  assert.is(await code(b.adopt(application.principal)), 'Busy', 'as long as its member lives');
+  transport.kill(a.session);
+  await until(async () => (await keeper.members()).members[a.member.slot]?.state === memberState.free);
+  const adopted = await b.adopt(application.principal);
+  const [held] = await adopted.holdings();
+  assert.is(held!.offset, memory.offset);
+  const back = new Uint8Array(100_000);
+  await held!.read(0, back);
+  assert.equal(back, bytesOf(7));
+  const usage = await keeper.usage();
+  assert.is(usage.held, Math.ceil(300_000 / 4096), 'what a had for itself is free');
+  const more = await adopted.allocate(1);
+  await more.free();
+  await held!.free();
+  await adopted.end();
+  await b.close();
+  await a.close().catch(() => undefined);
+  await end();
+});
+
+test('that is kept by nobody dies with its client, and so does one whose time is over', async () => {
+  const { transport, open, keeper, end } = await region();
+  const a = await open();
+  const fleeting = await a.register();
+  const short = await a.register({ keep: 1000 });
+  await fleeting.allocate(5000);
+  await short.allocate(5000);
+  assert.is((await keeper.usage()).held, 4);
+  transport.kill(a.session);
+  await until(async () => (await keeper.usage()).held === 0);
+  const { principals } = await keeper.members();
+  assert.is(principals.filter(({ state }) => state !== 0).length, 1);
+  const b = await open();
+  assert.is(await code(b.adopt(short.principal)), 'NotFound');
+  assert.is(await code(b.adopt(b.identity.principal)), 'NotFound');
+  await b.close();
+  await a.close().catch(() => undefined);
+  await end();
+});
+
+test('two who adopt at once: one gets it', async () => {
+  const { transport, open, keeper, end } = await region();
+  const a = await open();
+  const application = await a.register({ keep: 3_600_000 });
+  await application.allocate(1);
+  assert.ok(await keeper.kick(a.member.slot));
+  assert.is(await code(a.allocate(1)), 'Fenced');
+  const [b, c] = [await open(), await open()];
+  const outcomes = await Promise.all([code(b.adopt(application.principal)), code(c.adopt(application.principal))]);
+  assert.equal(outcomes.sort(), ['Busy', 'none']);
+  await b.close();
+  await c.close();
+  assert.ok(transport.lanes.size > 0);
+  await a.close().catch(() => undefined);
+  await end();
+});
+test.run();

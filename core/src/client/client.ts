@@ -23,6 +23,7 @@ import {
   fenceMember,
   fenceSelf,
   handOver,
+  type Introduction,
   joinMember,
   type Member,
   type MemberLine,
@@ -192,10 +193,12 @@ export class Client implements AsyncDisposable {
       const client = new Client(options, block, session, role === 'observer' ? undefined : await connect(1));
       if (role === 'observer') await run(client.replica.load(), bench);
       else
-        await client.#join(
-          { clientId, steward: role === 'steward', pid: options.pid ?? 0, label: options.label ?? '' },
-          options,
-        );
+        await client.#join({
+          clientId,
+          steward: role === 'steward',
+          pid: options.pid ?? 0,
+          label: options.label ?? '',
+        });
       await client.refresh();
       return client;
     } catch (error) {
@@ -204,10 +207,7 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  async #join(
-    introduction: { clientId: Uint8Array; steward: boolean; pid: number; label: string },
-    options: ClientOptions,
-  ): Promise<void> {
+  async #join(introduction: Introduction): Promise<void> {
     const { geometry } = this;
     const member = await run(joinMember(geometry, introduction), this.#bench);
     this.#member = member;

@@ -24,7 +24,8 @@ export { LawBroken } from './expect.js';
 export { FaultyLink } from './faulty-link.js';
 export { connectOptions, type Law } from './law.js';
 export type { TransportLawOptions } from './options.js';
-export type { Fault, SubjectRegion, TransportSubject, WorkerConnect, WorkerEntry } from './subject.js';
+export type { Fault, SubjectRegion, TransportSubject, WorkerEntry } from './subject.js';
+export { transportWorker, type WorkerConnect } from './worker.js';
 
 const drafts: readonly Draft[] = [
   ...declarationLaws,
@@ -39,6 +40,7 @@ const drafts: readonly Draft[] = [
 /** The laws, as far as they are to be held against this subject; what they skip follows from what it declares. */
 export function transportLaws(subject: TransportSubject, options: TransportLawOptions = {}): Law[] {
   const replay = options.replay ?? replayFromEnvironment(process.env);
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const effort: Effort = {
     runs: 50,
     workers: 2,
@@ -49,7 +51,7 @@ export function transportLaws(subject: TransportSubject, options: TransportLawOp
     patience: 60_000,
     corpus: options.corpus ?? readCorpus('transport-laws'),
     command: (found) => `${replayVariables(found)} and the same test again`,
-    ...options,
+    ...given,
     ...(replay === undefined ? {} : { replay }),
   };
   return drafts.map((draft) => makeLaw(draft, subject, effort));

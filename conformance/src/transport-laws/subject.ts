@@ -46,21 +46,15 @@ export interface SubjectRegion {
    * appliance, wherever the session is by then.
    */
   hold?(session: Session): Awaitable<() => Awaitable<void>>;
-  /** What the worker entry needs to reach this region; it is cloned into threads and processes. */
+  /** What the worker program needs to reach this region; it is cloned into threads and processes. */
   readonly workerData?: unknown;
   /** Ends all of it, whatever state it is in. */
   teardown(): Awaitable<void>;
 }
 
-/**
- * A module that opens sessions in a thread (`worker_threads`) or a process (`child_process.fork`). It exports a
- * {@link WorkerConnect} under the name `connect`.
- */
+/** The program of a thread (`worker_threads`) or of a process (`child_process.fork`): it calls `transportWorker`. */
 export interface WorkerEntry {
   readonly kind: 'thread' | 'process';
   /** URL of the compiled module, as `new URL('./worker.js', import.meta.url).href`. */
   readonly module: string;
 }
-
-/** @param data what {@link SubjectRegion.workerData} was */
-export type WorkerConnect = (data: never, options: ConnectOptions) => Awaitable<Session>;

@@ -1,12 +1,8 @@
-// The program that runs in a worker thread or a child process: opens a session through the subject's worker module,
-// carries out one task over it, and tells how it went.
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import type { ConnectOptions } from '@exomem/core';
-import type { WorkerConnect } from './subject.js';
+import type { Awaitable, ConnectOptions, Session } from '@exomem/core';
 import { type Control, runTask, type Task, type TaskResult } from './tasks.js';
 
 export interface Assignment {
-  readonly module: string;
   readonly data: unknown;
   readonly connect: ConnectOptions;
   readonly task: Task;
@@ -22,14 +18,14 @@ export type Report =
 /** What is told to a worker: that all are there, that it is to end. */
 export type Word = 'begin' | 'stop';
 
-async function carryOut(
-  { module, data, connect, task }: Assignment,
+async function carryOut<Data>(
+  open: WorkerConnect<Data>,
+  { data, connect, task }: Assignment,
   control: Pick<Control, 'begun' | 'stopped'>,
   report: (report: Report) => void,
 ): Promise<void> {
   try {
-    const entry = (await import(module)) as { connect: WorkerConnect };
-    const session = await entry.connect(data as never, { ...connect, clientId: Uint8Array.from(connect.clientId) });
+    const session = await open(data as Data, { ...connect, clientId: Uint8Array.from(connect.clientId) });
     report({ event: 'ready' });
     const result = await runTask(session, task, { ...control, reached: () => report({ event: 'reached' }) });
     await session.close();
@@ -51,17 +47,27 @@ function listen(hear: (listener: (word: Word) => void) => void): Pick<Control, '
   return { begun, stopped: () => stopped };
 }
 
-if (!isMainThread && parentPort !== null) {
-  const port = parentPort;
-  const control = listen((listener) => port.on('message', listener));
-  await carryOut(workerData as Assignment, control, (report) => port.postMessage(report));
-  port.close();
-} else if (process.send !== undefined) {
-  const send = process.send.bind(process);
-  process.once('message', (assignment: Assignment) => {
-    const control = listen((listener) => process.on('message', listener));
-    carryOut(assignment, control, (report) => send(report)).finally(() => process.disconnect());
-  });
-  // Whoever started this has died.
-  process.once('disconnect', () => process.exit());
+/** Opens a session. `data` is what the region of the subject has as `workerData`. */
+export type WorkerConnect<Data> = (data: Data, options: ConnectOptions) => Awaitable<Session>;
+
+/**
+ * Makes a module the program of the laws' workers, threads and processes alike: it opens a session, does over it what
+ * the law wants done, and tells how that went. Where the module is loaded by anybody else, nothing happens.
+ */
+export function transportWorker<Data>(connect: WorkerConnect<Data>): void {
+  if (!isMainThread && parentPort !== null) {
+    const port = parentPort;
+    const control = listen((listener) => port.on('message', listener));
+    carryOut(connect, workerData as Assignment, control, (report) => port.postMessage(report)).finally(() =>
+      port.close(),
+    );
+  } else if (process.send !== undefined) {
+    const send = process.send.bind(process);
+    process.once('message', (assignment: Assignment) => {
+      const control = listen((listener) => process.on('message', listener));
+      carryOut(connect, assignment, control, (report) => send(report)).finally(() => process.disconnect());
+    });
+    // Whoever started this has died.
+    process.once('disconnect', () => process.exit());
+  }
 }

@@ -37,21 +37,20 @@ async function startTask(trial: Trial, task: Task): Promise<Laborer> {
   const entry = trial.subject.workers;
   if (entry === undefined) return startHere(trial, task);
   const assignment: Assignment = {
-    module: entry.module,
     data: trial.region.workerData,
     connect: connectOptions(),
     task,
   };
   const outcomes = ledger();
   if (entry.kind === 'thread') {
-    const thread = new Worker(new URL('./worker.js', import.meta.url), { workerData: assignment });
+    const thread = new Worker(new URL(entry.module), { workerData: assignment });
     thread.on('message', outcomes.take);
     thread.once('error', (error) => outcomes.lost(describe(error)));
     thread.once('exit', (code) => outcomes.lost(`it exited with ${code}`));
     trial.defer(() => thread.terminate());
     return { ...outcomes.promises, ...tell((word) => thread.postMessage(word)) };
   }
-  const child = fork(new URL('./worker.js', import.meta.url), { serialization: 'advanced', execArgv: [] });
+  const child = fork(new URL(entry.module), { serialization: 'advanced', execArgv: [] });
   child.on('message', outcomes.take);
   child.once('error', (error) => outcomes.lost(describe(error)));
   child.once('exit', (code, signal) => outcomes.lost(`it exited with ${signal ?? code}`));

@@ -14,7 +14,10 @@ export interface ServeOptions {
   readonly host?: MountHost;
   /** Users other than the one who mounts may use it. Default: whether that is root. */
   readonly allowOther?: boolean;
-  /** Hears of faults of this package, which programs see as EIO. Default: a line on the standard error output. */
+  /**
+   * Hears of faults of this package, which programs see as EIO, and once if others declared this client dead. Default: a
+   * line on the standard error output.
+   */
   readonly onFault?: (error: unknown) => void;
 }
 
@@ -42,7 +45,7 @@ export async function serveMount(client: Client, dir: string, options: ServeOpti
   const mounted = await host.mount(fileSystem, place, {
     source: client.where.replaceAll(',', '%2c'),
     allowOther: options.allowOther ?? process.geteuid?.() === 0,
-    onFault: options.onFault ?? ((error) => console.error('exomem mount:', error)),
+    onFault: options.onFault ?? report,
   });
   const entry = await mountAt(place);
   const there = async (): Promise<boolean> => entry !== undefined && (await mountAt(place))?.id === entry.id;
@@ -69,4 +72,9 @@ export async function serveMount(client: Client, dir: string, options: ServeOpti
       return unmounting;
     },
   };
+}
+
+function report(error: unknown): void {
+  if (isExomemError(error)) console.error(`exomem mount: ${error.message}; unmount, and mount again`);
+  else console.error('exomem mount:', error);
 }

@@ -26,8 +26,14 @@ export function operationsOn(fileSystem: FileSystem, onFault: (error: unknown) =
   const uid = process.geteuid?.() ?? 0;
   const gid = process.getegid?.() ?? 0;
 
+  let dead = false;
   const failure = (error: unknown): number => {
     if (!isExomemError(error)) onFault(error);
+    else if (error.code === 'Fenced' && !dead) {
+      // Every operation fails from now on: once is enough to say it.
+      dead = true;
+      onFault(error);
+    }
     return -errnoOf(error);
   };
   /** `path` is what the operation makes: libfuse asks for its attributes next. */

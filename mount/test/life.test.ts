@@ -132,6 +132,30 @@ test('SIGKILL to both at once: a dead mount is left, which unmount() takes away 
   assert.equal(await fs.readdir(dir), []);
 });
 
+test('a link to a directory is as good as the directory', async () => {
+  const dir = await world.directory();
+  const other = await world.directory();
+  await fs.symlink(dir, join(other, 'link'));
+  const mount = world.begin(appliance.url, join(other, 'link'));
+  await mount.ready;
+  assert.ok(await isMounted(dir));
+  assert.ok(await isMounted(join(other, 'link')));
+  await fs.writeFile(join(dir, 'f'), 'x');
+  await unmount(join(other, 'link'));
+  assert.is((await mount.ended).reason, 'unmounted');
+});
+
+test('stopping before it is mounted leaves nothing either', async () => {
+  const dir = await world.directory();
+  for (const wait of [0, 100, 200, 400]) {
+    const mount = world.begin(appliance.url, dir);
+    await sleep(wait);
+    await mount.stop();
+    assert.not(await isMounted(dir));
+    assert.not(runs(mount.pid));
+  }
+});
+
 test('somebody else unmounts: the process ends by itself', async () => {
   const mount = await world.mount(appliance.url);
   await unmount(mount.dir);

@@ -21,6 +21,8 @@ export async function runMountChild(options: ChildOptions): Promise<never> {
   let mount: ServedMount | undefined;
   let client: Client | undefined;
   let stopping = false;
+  // Who hears what we have to say may be gone, which is no reason to leave a mount behind.
+  process.stderr.on('error', () => undefined);
 
   const finish = async (code: number): Promise<never> => {
     // What waits for an appliance that is gone must not keep the process: a dead server releases whoever hangs on it.
@@ -34,6 +36,8 @@ export async function runMountChild(options: ChildOptions): Promise<never> {
   const stop = (): void => {
     if (stopping) return;
     stopping = true;
+    // Nothing is mounted yet, nor about to be.
+    if (client === undefined) process.exit(0);
     // Unmounting writes what is left, which may take two timeouts. After that nothing is waited for.
     setTimeout(() => process.exit(1), 3 * ioTimeout + 5000).unref();
     if (mount !== undefined) mount.unmount().catch(() => process.exit(1));

@@ -1,4 +1,4 @@
-import { readFile, realpath } from 'node:fs/promises';
+import { readFile, readlink, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 /** A line of /proc/self/mountinfo. */
@@ -14,15 +14,22 @@ export interface MountEntry {
 
 /** What this package's mounts are called in the mount table. */
 export const mountType = 'fuse.exomem';
+const mostLinks = 40;
 
 /**
  * Where a directory is, without a question to what is mounted on it: a mount whose server is gone or hangs must not take
  * along who asks about it.
  */
 export async function placeOf(dir: string): Promise<string> {
-  const path = resolve(dir);
-  const parent = await realpath(dirname(path)).catch(() => dirname(path));
-  return join(parent, basename(path));
+  let path = resolve(dir);
+  for (let links = 0; ; links++) {
+    const parent = await realpath(dirname(path)).catch(() => dirname(path));
+    const place = join(parent, basename(path));
+    // Of a directory that is mounted on the kernel itself answers this.
+    const target = links < mostLinks ? await readlink(place).catch(() => undefined) : undefined;
+    if (target === undefined) return place;
+    path = resolve(parent, target);
+  }
 }
 
 /** What is mounted on that directory: the topmost, if several are. */

@@ -52,7 +52,7 @@ words('every field comes back, whatever the others are', () => {
       assert.equal(decodePrincipal(encodePrincipal(principal)), principal);
       assert.equal(decodeSlot(encodeSlot(b, c)), { lap: b, address: c });
       assert.equal(decodeRoot(encodeRoot(b, c % 2 ** 36)), { version: b, page: c % 2 ** 36 });
-      const wanted = { principal: d, incarnation: d ^ 0xff, pages: g };
+      const wanted = { principal: d, incarnation: d ^ 0xff, kind: g & 0xf, pages: g >>> 4 };
       assert.equal(decodeWanted(encodeWanted(wanted)), wanted);
       assert.equal(ownerOf(ownerHalf(d, d ^ 0xffff)), { principal: d, incarnation: d ^ 0xffff });
     }),
@@ -69,7 +69,9 @@ words('fields stand where the format says', () => {
   assert.is(encodePrincipal(principal), 0x2abc_d123_4567_89efn);
   assert.is(encodeSlot(1, 1), (1n << 42n) | 1n);
   assert.is(encodeRoot(1, 1), (1n << 36n) | 1n);
-  assert.is(encodeWanted({ principal: 0x1234, incarnation: 0x5678, pages: 0x9abcdef0 }), 0x1234_5678_9abc_def0n);
+  const wanted = { principal: 0x1234, incarnation: 0x5678, kind: 0x9, pages: 0xabcdef0 };
+  assert.is(encodeWanted(wanted), 0x1234_5678_9abc_def0n);
+  assert.is(encodeWanted({ ...wanted, pages: 2 ** 40 }), 0x1234_5678_9fff_ffffn);
   assert.is(joinWord(ownerHalf(0x1234, 0x5678), 0x9abcdef0), 0x1234_5678_9abc_def0n);
 });
 

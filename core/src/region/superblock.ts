@@ -121,41 +121,74 @@ export function decodeSuperblock(bytes: Uint8Array, size: number): DecodedSuperb
       advice: 'the region ends with a copy of it; do not write to the region before it is mended',
     });
   }
-  const compat = view.getBigUint64(24, true);
   const incompat = view.getBigUint64(32, true);
-  const roCompat = view.getBigUint64(40, true);
   if ((incompat & ~knownIncompat) !== 0n || incompat === 0n) {
     throw new ExomemError(
       'Incompatible',
       `the region uses features this version does not know: 0x${incompat.toString(16)}`,
     );
   }
-  const geometry = {} as Record<keyof Geometry, number>;
-  for (const [field, at] of geometryFields) {
-    const value = view.getBigUint64(at, true);
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw damagedGeometry(field, value);
-    geometry[field] = Number(value);
-  }
-  checkGeometry(geometry, size);
+  const block = fieldsOf(bytes);
+  checkGeometry(block.geometry, size);
+  return { block, readOnly: (block.roCompat & ~knownRoCompat) !== 0n };
+}
+
+/** What a superblock says, whether it can be believed or not. For whoever looks at a damaged region. */
+export interface ExaminedSuperblock {
+  readonly block: Superblock;
+  readonly state: number;
+  readonly nonce: bigint;
+  /** Why the region is refused, if it is. */
+  readonly refusal: ExomemError | undefined;
+  /** Every table lies within the region, and none over another: it can be looked at. */
+  readonly geometryFits: boolean;
+}
+
+/** Reads a superblock as far as it goes. Undefined: these bytes are none. */
+export function examineSuperblock(bytes: Uint8Array, size: number): ExaminedSuperblock | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.byteLength < superblockBytes || view.getBigUint64(0, true) !== magic) return undefined;
+  const word = view.getBigUint64(stateOffset, true);
+  const block = fieldsOf(bytes);
+  const refusalOf = (check: () => unknown): ExomemError | undefined => {
+    try {
+      check();
+    } catch (error) {
+      if (error instanceof ExomemError) return error;
+      throw error;
+    }
+    return undefined;
+  };
   return {
-    block: {
-      version,
-      compat,
-      incompat,
-      roCompat,
-      uuid: bytes.slice(48, 64),
-      geometry,
-      lease: view.getUint32(200, true),
-      delay: view.getUint32(204, true),
-      drift: view.getUint32(208, true),
-      wait: view.getUint32(212, true),
-      created: view.getBigUint64(216, true),
-    },
-    readOnly: (roCompat & ~knownRoCompat) !== 0n,
+    block,
+    state: Number(word & 15n),
+    nonce: word >> 4n,
+    refusal: refusalOf(() => decodeSuperblock(bytes, size)),
+    geometryFits: refusalOf(() => checkGeometry(block.geometry, size)) === undefined,
+  };
+}
+
+function fieldsOf(bytes: Uint8Array): Superblock {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const geometry = {} as Record<keyof Geometry, number>;
+  for (const [field, at] of geometryFields) geometry[field] = Number(view.getBigUint64(at, true));
+  return {
+    version: view.getUint32(8, true),
+    compat: view.getBigUint64(24, true),
+    incompat: view.getBigUint64(32, true),
+    roCompat: view.getBigUint64(40, true),
+    uuid: bytes.slice(48, 64),
+    geometry,
+    lease: view.getUint32(200, true),
+    delay: view.getUint32(204, true),
+    drift: view.getUint32(208, true),
+    wait: view.getUint32(212, true),
+    created: view.getBigUint64(216, true),
   };
 }
 
 function checkGeometry(g: Geometry, size: number): void {
+  for (const [field] of geometryFields) if (!Number.isSafeInteger(g[field])) throw damagedGeometry(field, g[field]);
   if (g.regionBytes > size) throw damagedGeometry('regionBytes', g.regionBytes);
   if (g.pageSize < 4096 || (g.pageSize & (g.pageSize - 1)) !== 0) throw damagedGeometry('pageSize', g.pageSize);
   if (g.groupPages < 1 || g.groupPages > 16) throw damagedGeometry('groupPages', g.groupPages);

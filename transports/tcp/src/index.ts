@@ -21,6 +21,7 @@ export { type ApplianceLimits, defaultLimits } from './appliance/limits.js';
 export { TcpSession } from './client/session.js';
 export { type TcpOptions, tcp } from './client/transport.js';
 export { destroyFile } from './memory/kept-file.js';
+export { loadLibc } from './memory/libc.js';
 export { memoryRoom, type Room, type SystemPaths } from './memory/room.js';
 export { type BackingMemory, type SetAsideOptions, setAside } from './memory/set-aside.js';
 export type { FrameTrace } from './wire/trace.js';

@@ -75,6 +75,22 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
       });
 
   command(
+    'up [dir]',
+    'Begin: an appliance, its steward and a mounted directory in one, until Ctrl-C.',
+    ['exomem up', 'exomem up /mnt/exomem --size 4G', 'exomem up --no-mount --listen 127.0.0.1:7070'],
+    async (context, dir: string | undefined, options: import('../commands/up.js').UpFlags) =>
+      (await import('../commands/up.js')).up(context, dir, options),
+  )
+    .option('--size <size>', 'how much (default: a quarter of the free memory, at most 1G)')
+    .option(
+      '--listen <address>',
+      'HOST:PORT or unix:PATH (default: any free port of 127.0.0.1); may be repeated',
+      collect,
+    )
+    .option('--name <name>', 'the name of the region', 'default')
+    .option('--no-mount', 'appliance and steward alone');
+
+  command(
     'serve',
     'Set memory aside and let others use it: an appliance with one region, until Ctrl-C.',
     [
@@ -99,6 +115,28 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     ['exomem destroy /var/lib/exomem/region'],
     async (context, path: string) => (await import('../commands/destroy.js')).destroy(context, path),
   );
+
+  command(
+    'mount <region> <dir>',
+    'Show a region as a directory, until Ctrl-C or umount.',
+    [
+      'exomem mount tcp://127.0.0.1:7070/default /mnt/exomem',
+      'exomem mount unix:/run/exomem.sock /mnt/exomem --io-timeout 30s',
+    ],
+    async (context, region: string, dir: string, options: import('../commands/mount.js').MountFlags) =>
+      (await import('../commands/mount.js')).mount(context, region, dir, options),
+  )
+    .option('--host <name>', 'how requests of the kernel come in (default fuse-native)')
+    .option('--io-timeout <duration>', 'what the appliance does not answer for that long fails with EIO (default 10s)')
+    .option('--allow-other', 'other users may use it (default where root mounts)');
+
+  command(
+    'umount <dir>',
+    'Unmount a directory, also one whose server is gone.',
+    ['exomem umount /mnt/exomem', 'exomem umount -f /mnt/exomem     # although programs use it'],
+    async (context, dir: string, options: { force?: boolean }) =>
+      (await import('../commands/mount.js')).umount(context, dir, options),
+  ).option('-f, --force', 'although programs use it, or its server does not answer');
 
   command(
     'ls [location]',
@@ -178,6 +216,28 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     async (context, region: string | undefined, options: { check?: boolean }) =>
       (await import('../commands/members.js')).members(context, region, options),
   ).option('--check', 'look twice, two thirds of a lease apart: whose heart does not beat is silent');
+
+  command(
+    'dump [region]',
+    'Show every word and record of a region, decoded; of a served one or of a file. Nothing is written.',
+    [
+      'exomem dump tcp://127.0.0.1:7070/default',
+      'exomem dump /var/lib/exomem/region --log      # root, snapshot and log',
+      'exomem dump --member 3 --json',
+    ],
+    async (context, region: string | undefined, options: import('../commands/dump.js').DumpFlags) =>
+      (await import('../commands/dump.js')).dump(context, region, options),
+  )
+    .option('--log', 'the root, its snapshot, and every slot of the log with its record')
+    .option('--groups', 'the table of group words')
+    .option('--member <slot>', 'one member: its line, what it owns, and the records in its arena');
+
+  command(
+    'doctor',
+    'Show what this machine can and cannot do, and the line to type for each.',
+    ['exomem doctor', 'exomem doctor --json'],
+    async (context) => (await import('../commands/doctor.js')).doctor(context),
+  );
 
   return exomem;
 }

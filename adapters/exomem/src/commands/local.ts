@@ -1,3 +1,5 @@
+import { access, constants } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
 import { type ErrorCode, ExomemError, isExomemError } from '@exomem/core';
 
 const codes: Record<string, ErrorCode> = {
@@ -22,4 +24,17 @@ export function localFailure(error: unknown, where: string): Error {
     return error as Error;
   }
   return new ExomemError(known, what, { where, advice: 'check the local path and its rights', cause: error });
+}
+
+/** Where a program is found. */
+export async function onPath(program: string): Promise<string | undefined> {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const path = join(folder || '.', program);
+    const found = await access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (found) return path;
+  }
+  return undefined;
 }

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { type AllocationPolicy, ExomemError, type Transport } from '@exomem/core';
+import type { MountHost } from '@exomem/mount';
 import { type DependencyContainer, instanceCachingFactory, container as root } from 'tsyringe';
 import { checkPlugin, type Plugin } from './plugin.js';
 
@@ -7,23 +8,27 @@ import { checkPlugin, type Plugin } from './plugin.js';
 const token = {
   transport: (scheme: string): symbol => Symbol.for(`exomem.transport.${scheme}`),
   policy: (name: string): symbol => Symbol.for(`exomem.policy.${name}`),
+  host: (name: string): symbol => Symbol.for(`exomem.host.${name}`),
 };
 type Kind = keyof typeof token;
 
+const defaultHost = 'fuse-native';
+
 /**
- * Where everything is put together: transports by the schemes of their URLs, policies by name. What is built in is
+ * Where everything is put together: transports by the schemes of their URLs, policies and hosts of mounts by name. What is built in is
  * loaded when it is asked for.
  */
 export class Composition {
   readonly #container: DependencyContainer = root.createChildContainer();
   /** Who brought a part, for messages. */
-  readonly #parts: Record<Kind, Map<string, string>> = { transport: new Map(), policy: new Map() };
+  readonly #parts: Record<Kind, Map<string, string>> = { transport: new Map(), policy: new Map(), host: new Map() };
 
   /** @throws `InvalidArgument`, `Incompatible`, `Exists` (two parts of one name) */
   constructor(plugins: readonly Plugin[] = []) {
     const tcp = instanceCachingFactory(async () => (await import('@exomem/transport-tcp')).tcp());
     for (const scheme of ['tcp', 'unix']) this.#register('transport', scheme, 'exomem', tcp);
     this.#register('policy', 'atomic', 'exomem', async () => (await import('@exomem/core')).atomic);
+    this.#register('host', defaultHost, 'exomem', async () => (await import('@exomem/mount')).fuseNative());
     for (const plugin of plugins) this.add(plugin);
   }
 
@@ -33,6 +38,7 @@ export class Composition {
     for (const transport of plugin.transports ?? []) {
       for (const scheme of transport.schemes) this.#register('transport', scheme, plugin.name, async () => transport);
     }
+    for (const host of plugin.hosts ?? []) this.#register('host', host.name, plugin.name, async () => host);
     for (const policy of plugin.policies ?? []) this.#register('policy', policy.name, plugin.name, async () => policy);
   }
 
@@ -51,6 +57,11 @@ export class Composition {
   /** @throws `InvalidArgument` */
   async policy(name: string): Promise<AllocationPolicy> {
     return this.#resolve<AllocationPolicy>('policy', name, name);
+  }
+
+  /** How the kernel's requests reach a mount. @throws `InvalidArgument` */
+  async host(name = defaultHost): Promise<MountHost> {
+    return this.#resolve<MountHost>('host', name, name);
   }
 
   #register(

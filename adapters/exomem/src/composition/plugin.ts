@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type AllocationPolicy, ExomemError, type Transport } from '@exomem/core';
+import type { MountHost } from '@exomem/mount';
 
 /** The version of the contract between exomem and its plug-ins. */
 export const pluginApiVersion = 1;
@@ -21,9 +22,11 @@ export interface Plugin {
   readonly transports?: readonly Transport[];
   /** Ways to choose space, by name. */
   readonly policies?: readonly AllocationPolicy[];
+  /** Ways for the kernel's requests to reach a mount, by name. */
+  readonly hosts?: readonly MountHost[];
 }
 
-const kinds = { transports: 'connect', policies: 'create' } as const;
+const kinds = { transports: 'connect', policies: 'create', hosts: 'mount' } as const;
 
 /**
  * Holds what a module exports against the contract.
@@ -34,7 +37,7 @@ export function checkPlugin(found: unknown, where: string): Plugin {
   const wrong = (why: string): ExomemError =>
     new ExomemError('InvalidArgument', `this is no plug-in: ${why}`, {
       where,
-      advice: `export name, apiVersion = ${pluginApiVersion} and transports or policies`,
+      advice: `export name, apiVersion = ${pluginApiVersion} and transports, policies or hosts`,
     });
   if (typeof found !== 'object' || found === null) throw wrong('it exports nothing');
   if (typeof plugin.name !== 'string' || plugin.name === '') throw wrong('it exports no name');
@@ -47,7 +50,8 @@ export function checkPlugin(found: unknown, where: string): Plugin {
       if (typeof part?.name !== 'string' || typeof part[method] !== 'function') {
         throw wrong(`one of its ${kind} has no name or no ${method}()`);
       }
-      checkVersion(`${part.name} in ${plugin.name}`, part.apiVersion, where);
+      // A host has no version of its own.
+      if (kind !== 'hosts') checkVersion(`${part.name} in ${plugin.name}`, part.apiVersion, where);
       if (kind === 'transports') checkSchemes(part, wrong);
     }
   }

@@ -120,11 +120,32 @@ assert ctypes.get_errno() == errno.EINVAL, ctypes.get_errno()
   );
 });
 
+limit('live', async () => {
+  const other = (await world.mount(appliance.url)).dir;
+  await python(
+    `
+path = d + '/live'
+with open(path, 'wb') as f: f.write(b'old' * 100)
+f = os.open(path, os.O_RDONLY)
+m = mmap.mmap(f, 300, prot=mmap.PROT_READ)
+assert m[:3] == b'old'
+g = os.open(sys.argv[2] + '/live', os.O_WRONLY)
+os.write(g, b'new')
+os.close(g)
+assert m[:3] == b'old' and os.pread(f, 3, 0) == b'old'
+os.close(os.open(path, os.O_RDONLY))
+assert os.pread(f, 3, 0) == b'new' and m[:3] == b'new'
+`,
+    dir,
+    other,
+  );
+});
+
 test('what is declared and not held against the host here is what needs a race, another user or a full region', () => {
   const rest = [...declared.keys()].filter((name) => !tested.has(name)).sort();
   assert.equal(rest, [
+    'directories',
     'exclusive',
-    'live',
     'locks',
     'names',
     'partial-write',

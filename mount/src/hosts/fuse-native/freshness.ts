@@ -1,9 +1,9 @@
 /** Milliseconds between two requests of one system call, at most. */
-const together = 5;
+const together = 2;
 
 /**
  * Which paths were looked up just now, so that a system call asks the region once and not for each of its requests: the
- * kernel looks a name up before it opens it, and libfuse after it was made.
+ * kernel looks up the directories of a path one by one, a name before it opens it, and libfuse a name after it was made.
  */
 export class Freshness {
   readonly #seen = new Map<string, number>();

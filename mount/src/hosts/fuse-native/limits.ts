@@ -56,6 +56,12 @@ export const limits: readonly HostLimit[] = [
     reason: 'libfuse 2 finds an open file by its path alone',
   },
   {
+    name: 'directories',
+    effect: 'the attributes of a directory itself may be two milliseconds old',
+    reason:
+      'the kernel asks for each directory on the way to a name, and the region is asked once for the way and once for its end',
+  },
+  {
     name: 'live',
     effect: 'what is open or mapped does not see what another mount writes until it is opened again',
     reason: 'libfuse 2 as bound cannot invalidate what the kernel has cached',

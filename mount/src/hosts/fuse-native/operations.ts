@@ -74,6 +74,17 @@ export function operationsOn(fileSystem: FileSystem, onFault: (error: unknown) =
     return [at === 0 ? rootInode : found(path.slice(0, at)), path.slice(at + 1)];
   };
 
+  /**
+   * Whether this is a directory that is looked up behind the one it is in, on the way to something else. What the way leads
+   * to is asked for anew, by its whole path: so a directory that is gone meanwhile is noticed there.
+   */
+  const isOnTheWay = (path: string): boolean => {
+    const parent = path.slice(0, path.lastIndexOf('/'));
+    if (parent === '' || !lookedUp.take(parent)) return false;
+    const inode = find(path);
+    return inode !== undefined && fileSystem.client.state.inodes.get(inode)?.kind === 'directory';
+  };
+
   const keepHidden = (directory: number, path: string): void => {
     if (hidden.isIn(directory)) throw new ExomemError('NotEmpty', `a removed file of ${path} is open`);
   };
@@ -133,7 +144,7 @@ export function operationsOn(fileSystem: FileSystem, onFault: (error: unknown) =
           answer(failure(error));
         }
       };
-      if (made.take(path)) look();
+      if (made.take(path) || isOnTheWay(path)) look();
       else fileSystem.refresh().then(look, (error) => answer(failure(error)));
     },
     fgetattr(_path, handle, answer) {

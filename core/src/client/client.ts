@@ -10,7 +10,6 @@ import type { NamespaceState } from '../namespace/state.js';
 import { atomic } from '../policy/atomic.js';
 import type { AllocationPolicy, AllocationRequest, Allocator, Extent, Identity, Usage } from '../policy/policy.js';
 import { interrupted, surely } from '../policy/resolve.js';
-import { adoptPrincipal, condemn, encodeKeep, keepNot } from '../protocol/adopt.js';
 import { readSuperblock } from '../protocol/format.js';
 import {
   activate,
@@ -33,22 +32,24 @@ import {
   registerPrincipal,
 } from '../protocol/membership.js';
 import type { Protocol } from '../protocol/protocol.js';
-import { recoverMember, recoverPrincipals, scrub } from '../protocol/recover.js';
 import { type Bench, run, runSync, type Surroundings } from '../protocol/runner.js';
 import { arenaHalf, type Geometry } from '../region/geometry.js';
 import type { Superblock } from '../region/superblock.js';
-import { decodePrincipal, memberState, principalState, type Wanted, wantedKind } from '../region/words.js';
+import { memberState, principalState, type Wanted, wantedKind } from '../region/words.js';
 import { read, write } from '../transport/step.js';
 import type { CallOptions, Session, Transport } from '../transport/transport.js';
 import { type AllocateOptions, Allocation } from './allocation.js';
-import { Application } from './application.js';
+import type { Application } from './application.js';
+import { Applications } from './applications.js';
 import type { ClientEvent } from './events.js';
 import { RegionFile } from './file.js';
+import { Guardian } from './guardian.js';
 import { Lock } from './lock.js';
 import { Namespace } from './namespace.js';
+import { Orphans } from './orphans.js';
 import { Pins } from './pins.js';
 import type { StewardEvent } from './steward.js';
-import { KeptVigil, Vigil } from './vigil.js';
+import { Vigil } from './vigil.js';
 import { Watch } from './watch.js';
 
 export interface ClientOptions extends CallOptions {
@@ -70,10 +71,6 @@ export interface ClientOptions extends CallOptions {
 /** Milliseconds between two looks at the region. */
 const clientTick = 500;
 const stewardTick = 100;
-/** Extents that one record carries. */
-const extentsPerRecord = 96;
-/** Milliseconds between two searches for words that belong to nobody alive. */
-const scrubInterval = 5000;
 
 /**
  * A program's place in a region: a member with one principal, its allocator and its copy of the namespace.
@@ -100,6 +97,8 @@ export class Client implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #patience: number;
   readonly #policy: AllocationPolicy;
+  readonly #applications: Applications;
+  readonly #orphans = new Orphans(this);
   readonly #files = new Map<number, RegionFile>();
   readonly #watch: Watch;
   #member: Member | undefined;
@@ -131,6 +130,7 @@ export class Client implements AsyncDisposable {
     this.#beatBench = beatSession && { session: beatSession, surroundings: options.surroundings };
     this.#patience = options.patience ?? 1500;
     this.#policy = options.policy ?? atomic;
+    this.#applications = new Applications(this, this.#policy);
     this.replica = new NamespaceReplica(this.geometry);
     this.namespace = new Namespace(this);
     this.#watch = new Watch(this, (event) => this.#events.next(event));
@@ -278,51 +278,26 @@ export class Client implements AsyncDisposable {
     return Allocation.create(this, this.allocator, bytes, options);
   }
 
-  /**
-   * Registers an application, whose memory can move to another client.
-   * @param keep milliseconds (rounded up to a power of two of seconds) that its memory waits for somebody to adopt it
-   * after this client's death; 0 (default) frees it then
-   */
-  async register(options: { keep?: number } = {}): Promise<Application> {
+  /** Registers an application, whose memory can move to another client. See {@link Applications.register}. */
+  register(options: { keep?: number } = {}): Promise<Application> {
     this.check();
-    const keep = options.keep ?? 0;
-    const policy = keep === 0 ? 0 : encodeKeep(keep);
-    // Policy 0 would be taken for the own principal of somebody who leaves, and merged.
-    const identity = await this.run(registerPrincipal(this.geometry, this.member, policy === 0 ? keepNot : policy));
-    return this.#act(identity);
+    return this.#applications.register(options.keep ?? 0);
   }
 
-  /**
-   * Takes over an application: one whose member is dead and that was kept, or one that was handed to this client.
-   * @throws `NotFound`, `Busy` (its member lives), `UnsupportedCapability`.
-   */
-  async adopt(principal: number): Promise<Application> {
+  /** Takes over an application that was kept, or handed to this client. See {@link Applications.adopt}. */
+  adopt(principal: number): Promise<Application> {
     this.check();
-    const known = this.#applications.get(principal);
-    if (known !== undefined) return known;
-    const { geometry, member } = this;
-    const handed = (await this.run(readPrincipals(geometry))).find((line) => line.principal === principal);
-    if (handed?.state === principalState.active && handed.policy === 0) {
-      throw new ExomemError('NotFound', `principal ${principal} is no application`);
-    }
-    const ours = handed?.state === principalState.active && isOurs(handed, member);
-    const identity = ours
-      ? { principal, incarnation: handed.incarnation, word: handed.word }
-      : await this.run(adoptPrincipal(geometry, member, principal, this.session.capabilities.revoke));
-    return this.#act(identity);
+    return this.#applications.adopt(principal);
   }
-
-  #act(identity: Identity): Application {
-    const allocator = this.#policy.create({ geometry: this.geometry, identity });
-    const application = new Application(this, identity, allocator, () => this.#applications.delete(identity.principal));
-    this.#applications.set(identity.principal, application);
-    return application;
-  }
-  readonly #applications = new Map<number, Application>();
 
   /** Applications that this client acts for. */
   get applications(): readonly Application[] {
-    return [...this.#applications.values()];
+    return this.#applications.all;
+  }
+
+  /** Asks the member that acts for an application to move it to another. Whether the request was left with it. */
+  askToMigrate(principal: number, slot: number): Promise<boolean> {
+    return this.#applications.askToMigrate(principal, slot);
   }
 
   /** All allocators of this client: its own, and those of its applications. */
@@ -350,52 +325,17 @@ export class Client implements AsyncDisposable {
     return file;
   }
 
-  /**
-   * A file that is open here lost its last name. Nothing above that index is published before the log says that we keep it:
-   * so nobody frees its pages.
-   */
   #orphaned(inode: Inode, index: number): void {
     const file = this.#files.get(inode.inode);
     if (file === undefined || this.#allocator === undefined) return;
     file.orphaned(inode);
-    this.pins.take(index);
-    this.#orphans.set(file, { index, kept: false });
-    queueMicrotask(() => this.#keepOrphans().catch((error) => this.#missed(error)));
-  }
-  readonly #orphans = new Map<RegionFile, { index: number; kept: boolean }>();
-  readonly #keeping = new Lock();
-
-  async #keepOrphans(): Promise<void> {
-    await this.#keeping.run(async () => {
-      const { principal, incarnation } = this.identity;
-      for (const [file, orphan] of this.#orphans) {
-        if (orphan.kept) continue;
-        const { inode, orphan: record } = file;
-        const { extents } = record!;
-        for (let at = 0; at === 0 || at < extents.length; at += extentsPerRecord) {
-          const part = extents.slice(at, at + extentsPerRecord);
-          await this.append(() => [{ op: 'keep', inode, principal, incarnation, extents: part }]);
-        }
-        orphan.kept = true;
-        this.pins.give(orphan.index);
-      }
-    });
+    this.#orphans.add(file, index);
+    queueMicrotask(() => this.#orphans.keep().catch((error) => this.#missed(error)));
   }
 
-  /** Nobody here has that file open any more: if it has no name, the log need not keep it for us. */
-  async letGo(file: RegionFile): Promise<void> {
-    if (!this.#orphans.has(file)) return;
-    await this.#keeping.run(async () => {
-      const orphan = this.#orphans.get(file);
-      if (orphan === undefined) return;
-      this.#orphans.delete(file);
-      if (!orphan.kept) {
-        this.pins.give(orphan.index);
-        return;
-      }
-      const { principal, incarnation } = this.identity;
-      await this.append(() => [{ op: 'drop', inode: file.inode, principal, incarnation }]);
-    });
+  /** Nobody here has that file open any more. */
+  letGo(file: RegionFile): Promise<void> {
+    return this.#orphans.letGo(file);
   }
 
   /** The file of that inode, if it is open here. */
@@ -525,7 +465,7 @@ export class Client implements AsyncDisposable {
     return this.#refreshNext;
   }
   async #refreshNow(): Promise<void> {
-    await this.#replicaLock.run(() => this.run(this.replica.catchUp()));
+    await this.runOnLog(this.replica.catchUp());
   }
 
   /** Appends to the log. See {@link NamespaceReplica.append}. */
@@ -565,13 +505,13 @@ export class Client implements AsyncDisposable {
 
   /** Cuts a snapshot of the namespace, which truncates the log. */
   async snapshot(): Promise<void> {
-    await this.#replicaLock.run(() => this.run(this.replica.snapshot()));
+    await this.runOnLog(this.replica.snapshot());
     if (this.#events.observed) this.#events.next({ type: 'snapshot', index: this.replica.root.index });
   }
   /** A snapshot if `records` have come since the last one. */
   async snapshotIfDue(records: number): Promise<void> {
     if (!this.replica.snapshotDue(records)) return;
-    await this.#replicaLock.run(() => this.run(this.replica.load()));
+    await this.runOnLog(this.replica.load());
     if (this.replica.snapshotDue(records)) await this.snapshot();
   }
 
@@ -589,7 +529,7 @@ export class Client implements AsyncDisposable {
           deadline = now() + this.#patience;
           // What our own files have taken ahead is the nearest.
           for (const file of this.#files.values()) await file.shrink();
-          await this.lookAfter(this.#vigil);
+          await this.lookAfter();
           await this.#askAround(request.pages, allocator.identity);
         } else if (now() >= deadline) {
           this.#fullUntil = now() + 1000;
@@ -642,7 +582,6 @@ export class Client implements AsyncDisposable {
   }
   #duties: Promise<void> | undefined;
   #looked = 0;
-  readonly #vigil = new Vigil();
   readonly #stewards = new Vigil();
 
   async #attend(result: BeatResult): Promise<void> {
@@ -654,7 +593,7 @@ export class Client implements AsyncDisposable {
       }
       await this.#answerWishes();
       for (const file of [...this.#files.values()]) if (file.overdue) await file.flush();
-      if (this.#orphans.size > 0) await this.#keepOrphans();
+      await this.#orphans.keep();
       await this.tidy();
       const now = this.surroundings.now();
       if (this.role === 'member' && now - this.#looked >= this.superblock.lease / 3) {
@@ -663,7 +602,7 @@ export class Client implements AsyncDisposable {
         const stewards = lines.filter(({ state, steward }) => state === memberState.active && steward);
         const silent = this.#stewards.observe(stewards, this.member.slot, now, this.superblock.wait);
         // Where there is a steward that beats, it does that for all.
-        if (silent.length === stewards.length) await this.lookAfter(this.#vigil);
+        if (silent.length === stewards.length) await this.lookAfter();
       }
     } catch (error) {
       this.#missed(error);
@@ -706,37 +645,14 @@ export class Client implements AsyncDisposable {
   }
 
   async #answer(wanted: Wanted): Promise<void> {
-    const application = this.#applications.get(wanted.principal);
     if (wanted.kind === wantedKind.migrate) {
-      const lines = await this.run(readMembers(this.geometry));
-      const to = lines[wanted.pages];
-      if (application !== undefined && to?.state === memberState.active) application.onMigrate?.(to);
+      await this.#applications.asked(wanted.principal, wanted.pages);
     } else if (wanted.pages === 0) {
       await this.receive();
-      await this.#announce();
+      for (const principal of await this.#applications.handed()) this.#events.next({ type: 'handed', principal });
     } else if (wanted.pages <= this.geometry.groupPages) {
       await this.run(this.allocator.giveRoom(wanted, wanted.pages));
     }
-  }
-
-  /** Tells of applications that were handed to this client and that nobody acts for yet. */
-  async #announce(): Promise<void> {
-    if (!this.#events.observed) return;
-    for (const line of await this.run(readPrincipals(this.geometry))) {
-      if (line.state !== principalState.active || line.policy === 0 || !isOurs(line, this.member)) continue;
-      if (this.#applications.has(line.principal)) continue;
-      this.#events.next({ type: 'handed', principal: line.principal });
-    }
-  }
-
-  /** Asks the member that acts for an application to move it to another. Whether the request was left with it. */
-  async askToMigrate(principal: number, slot: number): Promise<boolean> {
-    const line = (await this.run(readPrincipals(this.geometry))).find((each) => each.principal === principal);
-    if (line?.state !== principalState.active || line.policy === 0) {
-      throw new ExomemError('NotFound', `there is no application ${principal}`);
-    }
-    const { incarnation } = line;
-    return this.run(ask(this.geometry, line.member, { kind: wantedKind.migrate, principal, incarnation, pages: slot }));
   }
 
   /** Declares a member dead at once, and shuts it out. Whether it was there. */
@@ -746,48 +662,17 @@ export class Client implements AsyncDisposable {
     return this.run(fenceMember(this.geometry, line));
   }
 
-  /**
-   * Declares dead who has stood still for the wait, recovers the dead and those who left, and takes over words that belong
-   * to nobody any more. Any client may; the steward does it for all.
-   */
-  async lookAfter(vigil: Vigil, tell: (event: StewardEvent) => void = () => undefined): Promise<void> {
-    const { geometry, replica, allocator } = this;
-    const recoverer = { geometry, replica, allocator };
-    let lines = await this.run(readMembers(geometry));
-    // Without a way to shut it out, a member that only slept could still write where others do.
-    if (this.session.capabilities.revoke) {
-      const silent = vigil.observe(lines, this.member.slot, this.surroundings.now(), this.superblock.wait);
-      for (const line of silent) {
-        if (await this.run(fenceMember(geometry, line))) tell({ type: 'fenced', member: line });
-      }
-      if (silent.length > 0) lines = await this.run(readMembers(geometry));
-    }
-    for (const line of lines) {
-      if (line.state !== memberState.fenced) continue;
-      const recovery = await this.#replicaLock.run(() => this.run(recoverMember(recoverer, line)));
-      tell({ type: 'recovered', member: line, recovery });
-    }
-    const principals = await this.run(readPrincipals(geometry));
-    for (const line of this.#kept.observe(principals, lines, this.surroundings.now()))
-      await this.run(condemn(geometry, line));
-    const dying = (await this.run(readPrincipals(geometry))).filter(({ state }) => state === principalState.dying);
-    if (dying.length > 0) {
-      const groups = await this.#replicaLock.run(() => this.run(recoverPrincipals(recoverer, dying)));
-      tell({
-        type: 'recovered',
-        member: undefined,
-        recovery: { principals: dying.map(({ principal }) => principal), groups },
-      });
-    }
-    const now = this.surroundings.now();
-    if (now - this.#scrubbed >= scrubInterval) {
-      this.#scrubbed = now;
-      await this.#replicaLock.run(() => this.run(scrub(recoverer)));
-    }
+  /** Declares dead who has stood still, recovers the dead, takes over what belongs to nobody. See {@link Guardian}. */
+  async lookAfter(tell?: (event: StewardEvent) => void): Promise<void> {
+    await this.#guardian.round(tell);
     await this.#judge();
   }
-  #scrubbed = 0;
-  readonly #kept = new KeptVigil();
+  readonly #guardian = new Guardian(this);
+
+  /** Runs a protocol that follows or writes the log: one at a time. */
+  runOnLog<T>(protocol: Protocol<T>): Promise<T> {
+    return this.#replicaLock.run(() => this.run(protocol));
+  }
 
   /** Takes in principals that were handed to this member: merges them into the own one. How many. */
   receive(): Promise<number> {
@@ -811,11 +696,11 @@ export class Client implements AsyncDisposable {
     for (const { principal, incarnation: inc, word } of handed) {
       const from = { principal, incarnation: inc, word };
       await this.run(this.allocator.merge(from));
-      await this.#replicaLock.run(() => this.run(this.replica.takeReserve(principal, inc)));
+      await this.runOnLog(this.replica.takeReserve(principal, inc));
       await this.run(dropPrincipal(this.geometry, from));
     }
     await this.#judge();
-    await this.#replicaLock.run(() => this.run(this.replica.judgeReserve()));
+    await this.runOnLog(this.replica.judgeReserve());
     return handed.length;
   }
 
@@ -860,7 +745,7 @@ export class Client implements AsyncDisposable {
     }
     if (this.#snapshots !== this.replica.root.word) {
       this.#snapshots = this.replica.root.word;
-      await this.#replicaLock.run(() => this.run(this.replica.judgeReserve()));
+      await this.runOnLog(this.replica.judgeReserve());
     }
   }
   #snapshots = 0n;
@@ -893,18 +778,13 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  /** An application that is kept stays for whoever adopts it; another ends with its client. */
-  async #leaveBehind(application: Application): Promise<void> {
-    if (decodePrincipal(application.identity.word).policy === keepNot) await application.end();
-  }
-
   async #handOver(): Promise<void> {
     const { geometry, allocator, identity } = this;
     for (const file of [...this.#files.values()]) {
       await file.abandon();
       await this.letGo(file);
     }
-    for (const application of this.applications) await this.#leaveBehind(application);
+    await this.#applications.leave();
     await this.run(allocator.surrender());
     await this.#replicaLock.run(async () => {
       await this.run(this.replica.judgeReserve());
@@ -925,9 +805,4 @@ export class Client implements AsyncDisposable {
     // The last one out closes the door.
     await this.run(collectLeavers(geometry)).catch(() => undefined);
   }
-}
-
-/** Whether a principal's word says that this member acts for it. */
-function isOurs(line: PrincipalLine, member: Member): boolean {
-  return line.member === member.slot && line.memberIncarnation === member.incarnation;
 }

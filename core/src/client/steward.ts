@@ -2,7 +2,6 @@ import { isExomemError } from '../errors.js';
 import type { MemberLine } from '../protocol/membership.js';
 import type { Recovery } from '../protocol/recover.js';
 import type { Client } from './client.js';
-import { Vigil } from './vigil.js';
 
 export interface StewardOptions {
   /** Milliseconds between two rounds. Default 250. */
@@ -29,7 +28,6 @@ export class Steward {
   readonly #client: Client;
   readonly #options: StewardOptions;
   readonly #stop = new AbortController();
-  readonly #vigil = new Vigil();
   #life: Promise<void> | undefined;
 
   constructor(client: Client, options: StewardOptions = {}) {
@@ -64,7 +62,7 @@ export class Steward {
   async round(): Promise<void> {
     const client = this.#client;
     await client.refresh();
-    await client.lookAfter(this.#vigil, (event) => this.#options.onEvent?.(event));
+    await client.lookAfter((event) => this.#options.onEvent?.(event));
     const received = await client.receive();
     if (received > 0) this.#options.onEvent?.({ type: 'received', principals: received });
     const before = client.replica.root.word;

@@ -1,0 +1,113 @@
+import { ExomemError } from '../errors.js';
+import type { AllocationPolicy, Identity } from '../policy/policy.js';
+import { adoptPrincipal, encodeKeep, keepNot } from '../protocol/adopt.js';
+import {
+  ask,
+  type Member,
+  type PrincipalLine,
+  readMembers,
+  readPrincipals,
+  registerPrincipal,
+} from '../protocol/membership.js';
+import { decodePrincipal, memberState, principalState, wantedKind } from '../region/words.js';
+import { Application } from './application.js';
+import type { Client } from './client.js';
+
+/** The applications that one client acts for. */
+export class Applications {
+  readonly #client: Client;
+  readonly #policy: AllocationPolicy;
+  readonly #active = new Map<number, Application>();
+
+  constructor(client: Client, policy: AllocationPolicy) {
+    this.#client = client;
+    this.#policy = policy;
+  }
+
+  get all(): readonly Application[] {
+    return [...this.#active.values()];
+  }
+
+  /**
+   * Registers an application.
+   * @param keep milliseconds (rounded up to a power of two of seconds) that its memory waits for somebody to adopt it
+   * after this client's death; 0 frees it then
+   */
+  async register(keep: number): Promise<Application> {
+    const { geometry, member } = this.#client;
+    const policy = keep === 0 ? keepNot : encodeKeep(keep);
+    return this.#act(await this.#client.run(registerPrincipal(geometry, member, policy)));
+  }
+
+  /**
+   * Takes over an application: one whose member is dead and that was kept, or one that was handed to this client.
+   * @throws `NotFound`, `Busy` (its member lives), `UnsupportedCapability`.
+   */
+  async adopt(principal: number): Promise<Application> {
+    const known = this.#active.get(principal);
+    if (known !== undefined) return known;
+    const { geometry, member, session } = this.#client;
+    const line = await this.#line(principal);
+    if (line?.state === principalState.active && line.policy === 0) {
+      throw new ExomemError('NotFound', `principal ${principal} is no application`);
+    }
+    if (line?.state === principalState.active && isOurs(line, member)) return this.#act(line);
+    const identity = await this.#client.run(adoptPrincipal(geometry, member, principal, session.capabilities.revoke));
+    return this.#act(identity);
+  }
+
+  #act({ principal, incarnation, word }: Identity): Application {
+    const identity = { principal, incarnation, word };
+    const allocator = this.#policy.create({ geometry: this.#client.geometry, identity });
+    const application = new Application(this.#client, identity, allocator, () => this.#active.delete(principal));
+    this.#active.set(principal, application);
+    return application;
+  }
+
+  async #line(principal: number): Promise<PrincipalLine | undefined> {
+    const lines = await this.#client.run(readPrincipals(this.#client.geometry));
+    return lines.find((line) => line.principal === principal);
+  }
+
+  /** Those that were handed to this client and that nobody acts for yet. */
+  async handed(): Promise<number[]> {
+    const { geometry, member } = this.#client;
+    const lines = await this.#client.run(readPrincipals(geometry));
+    return lines
+      .filter((line) => line.state === principalState.active && line.policy !== 0 && isOurs(line, member))
+      .map(({ principal }) => principal)
+      .filter((principal) => !this.#active.has(principal));
+  }
+
+  /** Somebody asks that an application of ours moves to the member of that slot. */
+  async asked(principal: number, slot: number): Promise<void> {
+    const to = (await this.#client.run(readMembers(this.#client.geometry)))[slot];
+    if (to?.state === memberState.active) this.#active.get(principal)?.onMigrate?.(to);
+  }
+
+  /**
+   * Asks the member that acts for an application to move it to another. Whether the request was left with it.
+   * @throws `NotFound` if there is no such application.
+   */
+  async askToMigrate(principal: number, slot: number): Promise<boolean> {
+    const line = await this.#line(principal);
+    if (line?.state !== principalState.active || line.policy === 0) {
+      throw new ExomemError('NotFound', `there is no application ${principal}`);
+    }
+    const { incarnation, member } = line;
+    const wanted = { kind: wantedKind.migrate, principal, incarnation, pages: slot };
+    return this.#client.run(ask(this.#client.geometry, member, wanted));
+  }
+
+  /** The client leaves: an application that is kept stays for whoever adopts it, another ends with it. */
+  async leave(): Promise<void> {
+    for (const application of this.all) {
+      if (decodePrincipal(application.identity.word).policy === keepNot) await application.end();
+    }
+  }
+}
+
+/** Whether a principal's word says that this member acts for it. */
+function isOurs(line: PrincipalLine, member: Member): boolean {
+  return line.member === member.slot && line.memberIncarnation === member.incarnation;
+}

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { ExomemError, errorTable } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
 import { exitCodeOf, exitCodes, outcomes } from '../src/command/exit-code.js';
@@ -23,6 +24,12 @@ test('every error of exomem has its exit code, and every exit code but two a nam
   assert.is(exitCodeOf(new ExomemError('Disconnected', 'x')), 6);
   assert.is(exitCodeOf(new Error('x')), 1);
   assert.is(exitCodeOf('x'), 1);
+});
+
+test('the README has the table of exit codes', () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const rows = [...readme.matchAll(/^\| (\d+) +\| (.+?) +\|$/gm)].map(([, code, meaning]) => [Number(code), meaning]);
+  assert.equal(rows, Object.values(exitCodes));
 });
 
 test('sizes', () => {

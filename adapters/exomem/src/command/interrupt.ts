@@ -7,14 +7,20 @@ export interface Interruption {
 
 const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
+/** A terminal signals everybody, and npm passes on to its script what that got already. Milliseconds. */
+const echo = 1000;
+
 /** Turns signals into an abort, so that every command can clean up behind itself. A second Ctrl-C does not wait. */
 export class Interrupt {
   readonly #controller = new AbortController();
+  #signalled: number | undefined;
 
   constructor() {
     for (const [name, number] of Object.entries(numbers)) {
       process.on(name, () => {
-        if (this.signal.aborted && this.reason?.cause !== 'EPIPE') process.exit(128 + number);
+        const again = this.#signalled !== undefined && performance.now() - this.#signalled > echo;
+        if (again) process.exit(128 + number);
+        this.#signalled ??= performance.now();
         this.#end({ cause: name as NodeJS.Signals, exitCode: 128 + number });
       });
     }

@@ -5,12 +5,12 @@ import { addAbortSignal } from 'node:stream';
 import { type Client, ExomemError, isExomemError } from '@exomem/core';
 import type { Context } from '../command/context.js';
 import { Progress } from '../command/progress.js';
+import { WholeFile } from '../whole-file.js';
 import { localFailure } from './local.js';
 import { upload } from './transfer.js';
 
 /**
- * Copies a local file into a region. The bytes go to a name of their own beside the one that is meant, which they get in
- * one step when they are all there: nobody ever sees half a file, and what had the name is kept until then.
+ * Copies a local file into a region. It appears whole, in one step, and what had its name is kept until then.
  */
 export async function put(
   context: Context,
@@ -24,24 +24,26 @@ export async function put(
   await using client = await context.join(url);
   const place = await target(client, path, source);
   if (!flags.clobber && place.exists) throw new ExomemError('Exists', `${place.path} exists`, { where: url });
-  const { namespace } = client;
-  const temporary = `.exomem-put-${client.member.slot}-${client.member.incarnation}`;
   const progress = new Progress(`put ${place.path}`);
-  let inode = 0;
-  let size = 0;
-  let named = false;
   try {
-    inode = await namespace.create(place.parent, temporary, { kind: 'file', mode: place.mode ?? local.mode });
-    await using file = client.openFile(inode);
-    size = await upload(file, (bytes) => local.read(bytes), progress, signal, local.size);
-    await file.flush();
-    await namespace.renameEntry(place.parent, temporary, place.parent, place.base, flags.clobber);
-    named = true;
+    await using file = new WholeFile(client, local.size);
+    await upload(
+      (bytes) => file.write(bytes),
+      (bytes) => local.read(bytes),
+      progress,
+      signal,
+      local.size,
+    );
+    const inode = await file.commit(place.parent, place.base, {
+      mode: local.mode,
+      uid: process.geteuid?.() ?? 0,
+      gid: process.getegid?.() ?? 0,
+      replace: flags.clobber,
+    });
+    if (output.json) output.value({ url, path: place.path, size: file.size, inode });
   } finally {
     progress.end();
-    if (inode !== 0 && !named) await namespace.removeEntry(place.parent, temporary, false).catch(() => undefined);
   }
-  if (output.json) output.value({ url, path: place.path, size, inode });
 }
 
 interface Place {
@@ -50,8 +52,6 @@ interface Place {
   /** For messages. */
   readonly path: string;
   readonly exists: boolean;
-  /** Of the file that is replaced. */
-  readonly mode: number | undefined;
 }
 
 /** Where the bytes are to go: a directory takes the name of the source, a symbolic link is followed. */
@@ -82,7 +82,7 @@ async function target(client: Client, path: string, source: string): Promise<Pla
 function at({ namespace, where }: Client, parent: number, base: string, path: string): Place {
   const old = namespace.lookup(parent, base);
   if (old?.kind === 'directory') throw new ExomemError('IsDirectory', `${path} is a directory`, { where });
-  return { parent, base, path, exists: old !== undefined, mode: old?.kind === 'file' ? old.mode : undefined };
+  return { parent, base, path, exists: old !== undefined };
 }
 
 /** The path that the last name of `path` leads to, through the symbolic links that stand there. */

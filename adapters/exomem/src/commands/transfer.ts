@@ -47,9 +47,9 @@ export async function download(
   return done;
 }
 
-/** Writes what `source` fills into a file: it answers how many bytes, 0 at the end. */
+/** Hands what `source` fills to `sink`: it answers how many bytes, all but the last time as many as there is room for. */
 export async function upload(
-  file: RegionFile,
+  sink: (bytes: Uint8Array) => Promise<void>,
   source: (target: Uint8Array) => Promise<number>,
   progress: Progress,
   signal: AbortSignal,
@@ -66,7 +66,7 @@ export async function upload(
       const count = await source(buffers[turn]!);
       await written;
       if (count === 0) return done;
-      written = file.write(done, buffers[turn]!.subarray(0, count));
+      written = sink(buffers[turn]!.subarray(0, count));
       written.catch(() => undefined);
       done += count;
       progress.update(done, total);

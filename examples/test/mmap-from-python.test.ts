@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -9,7 +9,9 @@ const test = suite('map a file of the mount from Python');
 const obstacle = await fuseNative().obstacle();
 const name = 'it prints what its README says';
 
-if (obstacle !== undefined) test.skip(name, `${obstacle.what}; ${obstacle.advice}`);
+if (spawnSync('python3', ['--version']).error !== undefined)
+  test.skip(name, 'there is no python3; apt install python3');
+else if (obstacle !== undefined) test.skip(name, `${obstacle.what}; ${obstacle.advice}`);
 else {
   test(name, async () => {
     const readme = readFileSync(new URL('../../mmap-from-python/README.md', import.meta.url), 'utf8');

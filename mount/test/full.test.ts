@@ -1,8 +1,9 @@
 import * as fs from 'node:fs/promises';
 import { assert } from '@exomem/testing';
-import { mountSuite, python, World } from './fixtures/world.js';
+import { mountSuite, needing, python, World } from './fixtures/world.js';
 
 const test = await mountSuite('mount of a full region');
+const program = needing(test, 'python3');
 const MiB = 1024 * 1024;
 let world: World;
 let dir: string;
@@ -31,7 +32,7 @@ def fill(path):
     return total
 `;
 
-test('ENOSPC, then rm works, then the same number of bytes fits', async () => {
+program('ENOSPC, then rm works, then the same number of bytes fits', async () => {
   const output = await python(
     `${fill}
 first = fill(d + '/a')
@@ -56,7 +57,7 @@ print(first, second)
   assert.ok(first! > 20 * MiB, `${first} bytes`);
 });
 
-test('a hole that finds no room is told by msync and by fsync, and no earlier byte is lost', async () => {
+program('a hole that finds no room is told by msync and by fsync, and no earlier byte is lost', async () => {
   await python(
     `${fill}
 f = os.open(d + '/map', os.O_CREAT | os.O_RDWR)
@@ -92,7 +93,7 @@ with open(d + '/map', 'rb') as again:
   );
 });
 
-test('two files that grow side by side, one fails: the other is whole', async () => {
+program('two files that grow side by side, one fails: the other is whole', async () => {
   await python(
     `
 fs = [os.open(d + '/%d' % n, os.O_CREAT | os.O_WRONLY) for n in range(2)]

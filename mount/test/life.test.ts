@@ -21,13 +21,13 @@ test.after.each(async () => world[Symbol.asyncDispose]());
 /** A program that keeps writing to a file of the mount, and to no end without one. */
 async function writer(dir: string): Promise<ChildProcess> {
   const program = `
-import os, sys
-f = os.open(sys.argv[1] + '/busy', os.O_CREAT | os.O_WRONLY)
-print('on', flush=True)
-while True:
-    os.pwrite(f, bytes(4096), 0)
+const { openSync, writeSync } = require('node:fs');
+const file = openSync(process.argv[1] + '/busy', 'w');
+process.stdout.write('on', () => {
+  for (;;) writeSync(file, Buffer.alloc(4096), 0, 4096, 0);
+});
 `;
-  const child = spawn('python3', ['-c', program, dir], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(process.execPath, ['-e', program, dir], { stdio: ['ignore', 'pipe', 'ignore'] });
   await new Promise((resolve) => child.stdout!.once('data', resolve));
   return child;
 }

@@ -2,9 +2,10 @@ import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { fuseNative } from '@exomem/mount';
 import { assert } from '@exomem/testing';
-import { type ApplianceProcess, errno, mountSuite, python, run, World } from './fixtures/world.js';
+import { type ApplianceProcess, errno, mountSuite, needing, python, run, World } from './fixtures/world.js';
 
 const test = await mountSuite('limits of the host fuse-native, as declared');
+const program = needing(test, 'python3');
 const declared = new Map(fuseNative().limits.map((limit) => [limit.name, limit]));
 const tested = new Set<string>();
 let world: World;
@@ -21,7 +22,7 @@ test.after(async () => world[Symbol.asyncDispose]());
 /** A limit that turns out not to be one is to be struck from the list. */
 function limit(name: string, body: () => Promise<void>): void {
   tested.add(name);
-  test(`${name}: ${declared.get(name)?.effect ?? 'is not declared'}`, async () => {
+  program(`${name}: ${declared.get(name)?.effect ?? 'is not declared'}`, async () => {
     assert.ok(declared.has(name));
     await body();
   });

@@ -2,9 +2,10 @@ import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert } from '@exomem/testing';
-import { errno, mountSuite, python, World } from './fixtures/world.js';
+import { errno, mountSuite, needing, python, World } from './fixtures/world.js';
 
 const test = await mountSuite('mount, operations');
+const program = needing(test, 'python3');
 const MiB = 1024 * 1024;
 let world: World;
 let dir: string;
@@ -142,7 +143,7 @@ test('a file that is removed or replaced while it is open is read to its end, an
   assert.equal(await fs.readdir(dir), []);
 });
 
-test('mappings: shared by two programs, private, grown by truncation', async () => {
+program('mappings: shared by two programs, private, grown by truncation', async () => {
   await python(
     `
 import subprocess
@@ -176,7 +177,7 @@ os.unlink(p)
   );
 });
 
-test('random reads, writes, mappings and truncations give what a plain file gives', async () => {
+program('random reads, writes, mappings and truncations give what a plain file gives', async () => {
   await python(
     `
 import random, tempfile

@@ -1,9 +1,10 @@
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert } from '@exomem/testing';
-import { type ApplianceProcess, errno, mountSuite, python, run, World } from './fixtures/world.js';
+import { type ApplianceProcess, errno, mountSuite, needing, python, run, World } from './fixtures/world.js';
 
 const test = await mountSuite('two mounts of one region');
+const program = needing(test, 'python3');
 const MiB = 1024 * 1024;
 let world: World;
 let appliance: ApplianceProcess;
@@ -35,7 +36,7 @@ test('what one has closed, the other opens: new, grown, shrunk, overwritten', as
   }
 });
 
-test('what one appends and closes, a program of the other that opens again reads to its end', async () => {
+program('what one appends and closes, a program of the other that opens again reads to its end', async () => {
   await python(
     `
 a, b = sys.argv[1:3]
@@ -94,7 +95,7 @@ test('a file that the other one removed under an open handle keeps its bytes unt
   await file.close();
 });
 
-test('a tree that one has written, the other reads, byte for byte', async () => {
+program('a tree that one has written, the other reads, byte for byte', async () => {
   await python(
     `
 import random

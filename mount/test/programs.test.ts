@@ -8,11 +8,7 @@ const test = await mountSuite('programs on a mount');
 const MiB = 1024 * 1024;
 /** Of a package that nobody changes meanwhile: its sources, its symbolic links to others, and one it depends on. */
 const core = fileURLToPath(new URL('../../../core', import.meta.url));
-const parts = [
-  join(core, 'src'),
-  join(core, 'node_modules'),
-  dirname(createRequire(import.meta.url).resolve('koffi/package.json')),
-];
+const parts = [join(core, 'src'), join(core, 'node_modules'), dirname(createRequire(import.meta.url).resolve('koffi'))];
 let world: World;
 let a: string;
 let b: string;

@@ -20,6 +20,7 @@ export * from './policy/resolve.js';
 export { countUsage } from './policy/survey.js';
 export * from './protocol/adopt.js';
 export * from './protocol/format.js';
+export * from './protocol/grace.js';
 export * from './protocol/membership.js';
 export * from './protocol/protocol.js';
 export * from './protocol/recover.js';

@@ -11,6 +11,7 @@ import { atomic } from '../policy/atomic.js';
 import type { AllocationPolicy, AllocationRequest, Allocator, Extent, Identity, Usage } from '../policy/policy.js';
 import { interrupted, surely } from '../policy/resolve.js';
 import { readSuperblock } from '../protocol/format.js';
+import { handedTo, judgeSuspects, sweepDismissed, takeIn } from '../protocol/grace.js';
 import {
   activate,
   ask,
@@ -35,7 +36,7 @@ import type { Protocol } from '../protocol/protocol.js';
 import { type Bench, run, runSync, type Surroundings } from '../protocol/runner.js';
 import { arenaHalf, type Geometry } from '../region/geometry.js';
 import type { Superblock } from '../region/superblock.js';
-import { memberState, principalState, type Wanted, wantedKind } from '../region/words.js';
+import { memberState, type Wanted, wantedKind } from '../region/words.js';
 import { read, write } from '../transport/step.js';
 import type { CallOptions, Session, Transport } from '../transport/transport.js';
 import { type AllocateOptions, Allocation } from './allocation.js';
@@ -619,11 +620,6 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  async #revoke(line: MemberLine): Promise<void> {
-    if (this.session.capabilities.revoke)
-      await this.session.revoke(bindingOf(this.geometry, line.slot, line.incarnation));
-  }
-
   async #beat(): Promise<BeatResult> {
     return this.#beatLock.run(async () => {
       const issued = this.surroundings.now();
@@ -682,23 +678,9 @@ export class Client implements AsyncDisposable {
   readonly #receiving = new Lock();
 
   async #receive(): Promise<number> {
-    const own = this.identity;
-    const { slot, incarnation } = this.member;
-    const handed = (await this.run(readPrincipals(this.geometry))).filter(
-      (line) =>
-        line.state === principalState.active &&
-        line.member === slot &&
-        line.memberIncarnation === incarnation &&
-        line.policy === 0 &&
-        line.principal !== own.principal,
-    );
+    const handed = await this.run(handedTo(this.geometry, this.member, this.identity));
     if (handed.length === 0) return 0;
-    for (const { principal, incarnation: inc, word } of handed) {
-      const from = { principal, incarnation: inc, word };
-      await this.run(this.allocator.merge(from));
-      await this.runOnLog(this.replica.takeReserve(principal, inc));
-      await this.run(dropPrincipal(this.geometry, from));
-    }
+    for (const from of handed) await this.runOnLog(takeIn(this, from));
     await this.#judge();
     await this.runOnLog(this.replica.judgeReserve());
     return handed.length;
@@ -706,19 +688,10 @@ export class Client implements AsyncDisposable {
 
   /** Pages that came from others and that no name refers to are let go. */
   async #judge(): Promise<void> {
-    const all = this.#allocators().map((allocator) => ({ allocator, suspects: allocator.suspects() }));
-    if (all.every(({ suspects }) => suspects.length === 0)) return;
-    // The words are known, then the log to its end: what it does not name now, nobody can name any more.
-    await this.refresh();
-    const { geometry, state } = this;
-    const named = new Uint8Array(Math.ceil((geometry.groupCount * geometry.groupPages) / 8));
-    for (const { extents } of [...state.inodes.values(), ...state.kept.values()]) {
-      for (const { page, pages } of extents) {
-        for (let at = page; at < page + pages; at++) named[at >>> 3]! |= 1 << (at & 7);
-      }
-    }
-    const isNamed = (page: number) => (named[page >>> 3]! & (1 << (page & 7))) !== 0;
-    for (const { allocator, suspects } of all) allocator.judge(suspects, isNamed, state.index - 1);
+    const { geometry, replica } = this;
+    const allocators = this.#allocators();
+    if (allocators.every((allocator) => allocator.suspects().length === 0)) return;
+    await this.runOnLog(judgeSuspects({ geometry, replica, allocators }));
   }
 
   /** Frees what was dismissed once no member can look at it any more, and snapshots of one's own that are past. */
@@ -731,17 +704,10 @@ export class Client implements AsyncDisposable {
     }
     await this.#judge();
     if (allocators.some(({ dismissed }) => dismissed > 0)) {
-      const lines = await this.run(readMembers(this.geometry));
-      let applied = Number.MAX_SAFE_INTEGER;
-      for (const line of lines) {
-        if (line.slot === this.member.slot) applied = Math.min(applied, this.pins.lowest(this.replica.index));
-        else if (line.state === memberState.joining || line.state === memberState.active)
-          applied = Math.min(applied, line.applied);
-        else if (line.state === memberState.fenced) await this.#revoke(line);
-      }
-      // Then the log to its end: whoever has a file open that lost its name says so before it publishes that.
-      await this.refresh();
-      for (const allocator of allocators) await this.run(allocator.sweep(applied));
+      const { geometry, replica, member } = this;
+      const lowest = () => this.pins.lowest(replica.index);
+      const custodian = { geometry, replica, allocators, member, lowest };
+      await this.runOnLog(sweepDismissed(custodian, this.session.capabilities.revoke));
     }
     if (this.#snapshots !== this.replica.root.word) {
       this.#snapshots = this.replica.root.word;

@@ -1,0 +1,89 @@
+import type { NamespaceReplica } from '../namespace/replica.js';
+import type { Allocator, Identity } from '../policy/policy.js';
+import { surely } from '../policy/resolve.js';
+import type { Geometry } from '../region/geometry.js';
+import { memberState, principalState } from '../region/words.js';
+import { bindingOf, dropPrincipal, type Member, readMembers, readPrincipals } from './membership.js';
+import type { Protocol } from './protocol.js';
+
+/** Who has pages of named files in its words: their custodian, who frees them when their time has come. */
+export interface Custodian {
+  readonly geometry: Geometry;
+  readonly replica: NamespaceReplica;
+  /** Of its own principal and of its applications. */
+  readonly allocators: readonly Allocator[];
+}
+
+/** A custodian that is a member. */
+export interface MemberCustodian extends Custodian {
+  readonly member: Pick<Member, 'slot' | 'incarnation'>;
+  /** The lowest index that anything of its own that is in flight has looked up at. */
+  lowest(): number;
+}
+
+/** Pages that came from others and that no name refers to are let go: they wait for {@link sweepDismissed}. How many. */
+export function* judgeSuspects({ geometry, replica, allocators }: Custodian): Protocol<number> {
+  const all = allocators.map((allocator) => ({ allocator, suspects: allocator.suspects() }));
+  if (all.every(({ suspects }) => suspects.length === 0)) return 0;
+  // The words are known, then the log to its end: what it does not name now, nobody can name any more.
+  yield* replica.catchUp();
+  const { state } = replica;
+  const named = new Uint8Array(Math.ceil((geometry.groupCount * geometry.groupPages) / 8));
+  for (const { extents } of [...state.inodes.values(), ...state.kept.values()]) {
+    for (const { page, pages } of extents) {
+      for (let at = page; at < page + pages; at++) named[at >>> 3]! |= 1 << (at & 7);
+    }
+  }
+  const isNamed = (page: number) => (named[page >>> 3]! & (1 << (page & 7))) !== 0;
+  let found = 0;
+  for (const { allocator, suspects } of all) found += allocator.judge(suspects, isNamed, state.index - 1);
+  return found;
+}
+
+/**
+ * Frees dismissed pages that no member can look at any more, in this order: what every member has published, then the log
+ * to its end, then the words. How many pages.
+ */
+export function* sweepDismissed(custodian: MemberCustodian, canRevoke: boolean): Protocol<number> {
+  const { geometry, replica, allocators, member } = custodian;
+  let applied = Number.MAX_SAFE_INTEGER;
+  for (const line of yield* readMembers(geometry)) {
+    if (line.slot === member.slot) applied = Math.min(applied, custodian.lowest());
+    else if (line.state === memberState.joining || line.state === memberState.active)
+      applied = Math.min(applied, line.applied);
+    else if (line.state === memberState.fenced && canRevoke)
+      yield* surely({ op: 'revoke', member: bindingOf(geometry, line.slot, line.incarnation) });
+  }
+  // Whoever has a file open that lost its name says so in the log before it publishes that.
+  yield* replica.catchUp();
+  let freed = 0;
+  for (const allocator of allocators) freed += yield* allocator.sweep(applied);
+  return freed;
+}
+
+/** Principals that were handed to this member and are nobody's application. */
+export function* handedTo(
+  geometry: Geometry,
+  { slot, incarnation }: Pick<Member, 'slot' | 'incarnation'>,
+  own: Identity,
+): Protocol<Identity[]> {
+  return (yield* readPrincipals(geometry)).filter(
+    (line) =>
+      line.state === principalState.active &&
+      line.member === slot &&
+      line.memberIncarnation === incarnation &&
+      line.policy === 0 &&
+      line.principal !== own.principal,
+  );
+}
+
+/** Takes a principal in that was handed over: its words and its part of the reserve become the own one's, and it ends. */
+export function* takeIn(
+  { replica, allocator }: { readonly replica: NamespaceReplica; readonly allocator: Allocator },
+  { principal, incarnation, word }: Identity,
+): Protocol<void> {
+  const from = { principal, incarnation, word };
+  yield* allocator.merge(from);
+  yield* replica.takeReserve(principal, incarnation);
+  yield* dropPrincipal(replica.geometry, from);
+}

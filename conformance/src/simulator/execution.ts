@@ -20,6 +20,14 @@ export interface Effect {
 /** Longer transfers are of pages, and move page by page. */
 const longest = 4096;
 
+/** Bytes that a read or write of `length` bytes at `offset` moves at a time. */
+export type Grain = (offset: number, length: number) => number;
+
+/** Short transfers move `bytes` at a time. */
+export function uniform(bytes: number): Grain {
+  return (_offset, length) => (length <= 512 ? bytes : longest);
+}
+
 /**
  * A memory step, or a batch of them, under way. It happens piece by piece, and others may do something between two
  * pieces: a batch is no transaction, and a read of several words is none either.
@@ -28,12 +36,11 @@ export class Execution {
   readonly steps: readonly MemoryStep[];
   readonly #batch: BatchStep | undefined;
   readonly #answers: BatchAnswer = [];
-  /** Bytes that a read or write moves at a time, if it is no longer than a few words. */
-  readonly #grain: number;
+  readonly #grain: Grain;
   #moved = 0;
   #abandoned = false;
 
-  constructor(step: MemoryStep | BatchStep, grain: number) {
+  constructor(step: MemoryStep | BatchStep, grain: Grain) {
     this.#batch = step.op === 'batch' ? step : undefined;
     this.steps = step.op === 'batch' ? step.steps : [step];
     this.#grain = grain;
@@ -89,7 +96,7 @@ export class Execution {
       case 'write': {
         const from = this.#moved;
         const { length: whole } = step.bytes;
-        const grain = whole <= 512 ? this.#grain : longest;
+        const grain = this.#grain(step.offset, whole);
         const piece = step.bytes.subarray(from, Math.min(whole, from + grain));
         if (step.op === 'write') memory.write(step.offset + from, piece);
         else if (!this.#abandoned) memory.read(step.offset + from, piece);

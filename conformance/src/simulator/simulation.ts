@@ -12,7 +12,7 @@ import {
 } from '@exomem/core';
 import { Chronicle, type Namer } from './chronicle.js';
 import { type Operation, type Outcome, SimulatedClient, Task } from './client.js';
-import { Execution } from './execution.js';
+import { Execution, type Grain, uniform } from './execution.js';
 import type { SimulatedMemory } from './memory.js';
 
 /** What may happen next. */
@@ -32,8 +32,10 @@ export type Action =
   | { readonly kind: 'crash'; readonly client: SimulatedClient };
 
 export interface SimulationOptions {
-  /** Bytes that a short read or write moves at a time. Default 16. */
-  readonly grain?: number;
+  /** Bytes that a short read or write moves at a time, or how many any moves. Default 16. */
+  readonly grain?: number | Grain;
+  /** Time stands still: a pause is a step like any other. */
+  readonly timeless?: boolean;
   /** Turns after which the whole counts as going round in circles. Default 100,000. */
   readonly limit?: number;
   /** Writes down what happens, for people. */
@@ -61,7 +63,8 @@ export class Simulation {
   turn = 0;
   /** Who acts just now. */
   actor: Task | undefined;
-  readonly #grain: number;
+  readonly #grain: Grain;
+  readonly #timeless: boolean;
   readonly #limit: number;
   readonly #remember: boolean;
   #clock = 0;
@@ -74,7 +77,9 @@ export class Simulation {
 
   constructor(memory: SimulatedMemory, options: SimulationOptions = {}) {
     this.memory = memory;
-    this.#grain = options.grain ?? 16;
+    const { grain = 16 } = options;
+    this.#grain = typeof grain === 'number' ? uniform(grain) : grain;
+    this.#timeless = options.timeless ?? false;
     this.#limit = options.limit ?? 100_000;
     this.#remember = options.remember ?? false;
     if (options.chronicle) this.chronicle = new Chronicle(options.namer);
@@ -158,7 +163,7 @@ export class Simulation {
     while (!state.done) {
       const step = state.value;
       if (isControl(step)) throw new Error(`who only looks has no use for ${step.op}`);
-      const execution = new Execution(step, this.memory.size);
+      const execution = new Execution(step, () => this.memory.size);
       while (!execution.done) execution.advance(this.memory);
       state = protocol.next(execution.result);
     }
@@ -239,7 +244,7 @@ export class Simulation {
     const { client } = task;
     switch (step.op) {
       case 'pause':
-        this.#clock += step.milliseconds;
+        if (!this.#timeless) this.#clock += step.milliseconds;
         this.#answer(task, undefined);
         this.#current = undefined;
         this.#waits = true;

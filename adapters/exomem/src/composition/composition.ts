@@ -25,7 +25,7 @@ export class Composition {
 
   /** @throws `InvalidArgument`, `Incompatible`, `Exists` (two parts of one name) */
   constructor(plugins: readonly Plugin[] = []) {
-    const tcp = instanceCachingFactory(async () => (await import('@exomem/transport-tcp')).tcp());
+    const tcp = instanceCachingFactory(async () => (await import('@exomem/transport-tcp/client')).tcp());
     for (const scheme of ['tcp', 'unix']) this.#register('transport', scheme, 'exomem', tcp);
     this.#register('policy', 'atomic', 'exomem', async () => (await import('@exomem/core')).atomic);
     this.#register('host', defaultHost, 'exomem', async () => (await import('@exomem/mount')).fuseNative());

@@ -4,6 +4,7 @@ import { assert, suite } from '@exomem/testing';
 import { exitCodeOf, exitCodes, outcomes } from '../src/command/exit-code.js';
 import { parseLocation, parseRegion } from '../src/command/location.js';
 import { formatSize, parseDuration, parseSize, typeSize } from '../src/command/quantity.js';
+import { isLocal } from '../src/commands/serve.js';
 
 const test = suite('the command line');
 
@@ -134,6 +135,13 @@ test('locations', () => {
     code(() => parseRegion('tcp://h/r/b')),
     'InvalidArgument',
   );
+});
+
+test('who can reach an address', () => {
+  for (const url of ['unix:/x', 'tcp://127.0.0.1:1/r', 'tcp://127.9.9.9:1/r', 'tcp://[::1]:1/r', 'tcp://localhost:1/r'])
+    assert.ok(isLocal(url), url);
+  for (const url of ['tcp://0.0.0.0:1/r', 'tcp://[::]:1/r', 'tcp://10.0.0.1:1/r', 'tcp://127.0.0.1.example.org:1/r'])
+    assert.not(isLocal(url), url);
 });
 
 test.run();

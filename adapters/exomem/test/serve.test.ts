@@ -69,7 +69,7 @@ test('a socket of the file system, and several addresses', async () => {
 test('a file keeps the region; it has one server and one size', async () => {
   using folder = new Folder();
   const file = folder.at('kept');
-  const args = ['--size', '64M', '--file', file, '--lease', '1s'];
+  const args = ['--size', '64M', '--file', file, '--lease', '20s'];
   {
     await using server = await Server.start(args);
     assert.ok(server.served.created);

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { fuseNative, isMounted, unmount } from '@exomem/mount';
 import { assert, suite } from '@exomem/testing';
 import { exomem, Folder, Running, Server } from './fixtures/command.js';
@@ -140,6 +141,19 @@ mounting('mount shows a region until Ctrl-C, or until it is unmounted', async ()
   const none = await exomem(['umount', folder.at('m')]);
   assert.is(none.code, 3);
   assert.match(none.stderr, /^exomem: [^\n]+\n$/);
+});
+
+mounting('a plug-in brings the region of a mount, in the process that serves it', async () => {
+  using folder = new Folder();
+  await using server = await Server.start();
+  mkdirSync(folder.at('m'));
+  const env = { MINE_A: server.url };
+  const plugin = fileURLToPath(new URL('../../test/fixtures/mine.mjs', import.meta.url));
+  await using mounted = new Running(['mount', 'mine://a/r', folder.at('m'), '--plugin', plugin, '--json'], { env });
+  await mounted.json();
+  writeFileSync(folder.at('m', 'x'), 'x');
+  assert.is(String((await server.run(['cat', '/x'])).stdout), 'x');
+  assert.is((await mounted.kill('SIGINT')).code, 0);
 });
 
 mounting('what cannot be mounted on is refused in one line', async () => {

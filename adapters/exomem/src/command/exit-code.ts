@@ -58,7 +58,6 @@ export function exitCodeOf(error: unknown): number {
 
 /** The table, for help and for people. */
 export function exitCodeTable(): string {
-  return Object.values(exitCodes)
-    .map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`)
-    .join('\n');
+  const rows = Object.values(exitCodes).map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`);
+  return `${rows.join('\n')}\n  serve, up and mount are ended by Ctrl-C when they are done: 0`;
 }

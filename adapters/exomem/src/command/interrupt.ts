@@ -24,13 +24,13 @@ export class Interrupt {
         this.#end({ cause: name as NodeJS.Signals, exitCode: 128 + number });
       });
     }
-    for (const stream of [process.stdout, process.stderr]) {
-      stream.on('error', (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EPIPE') throw error;
-        // Who reads no more has seen enough: `exomem ls | head`.
-        this.#end({ cause: 'EPIPE', exitCode: 0 });
-      });
-    }
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      // Who reads no more has seen enough: `exomem ls | head`.
+      this.#end({ cause: 'EPIPE', exitCode: 0 });
+    });
+    // What nobody reads need not be said; a server goes on all the same.
+    process.stderr.on('error', () => undefined);
   }
 
   get signal(): AbortSignal {

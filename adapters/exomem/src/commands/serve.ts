@@ -1,5 +1,7 @@
+import type { MemberLine } from '@exomem/core';
 import type { Context } from '../command/context.js';
 import { describe } from '../command/failure.js';
+import { printable } from '../command/output.js';
 import { Progress } from '../command/progress.js';
 import { formatDuration, formatSize, parseDuration, parseSize, typeSize } from '../command/quantity.js';
 import type { StewardNews } from '../serving/steward-watch.js';
@@ -45,6 +47,7 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
     output.line(`Try: EXOMEM_URL=${service.urls[0]} exomem ls -l`);
     output.line('Ctrl-C ends it.');
   }
+  warnOfOthers(context, service.urls);
   await interrupt.wait();
   if (output.json) return;
   if (file === undefined) output.note(`exomem: it ends; what was in the region is lost`);
@@ -55,12 +58,30 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
   }
 }
 
-/** What went wrong with the steward. What it does well is nobody's concern. */
+/** What happened to members and to the steward. What it does day by day is nobody's concern. */
 export function tellNews({ output, signal }: Context, news: StewardNews): void {
   if (signal.aborted) return;
-  if (news.type === 'absent') output.note(`${describe(news.error)}; until there is a steward, what others leave waits`);
-  else if (news.type === 'fenced') {
-    const { slot, label, pid } = news.member;
-    output.note(`exomem: member ${slot} (${label || 'no name'}, process ${pid}) is silent, and was declared dead`);
+  const who = ({ slot, label, pid }: MemberLine): string =>
+    `member ${slot} (${printable(label) || 'no name'}, process ${pid})`;
+  if (news.type === 'absent') {
+    output.note(`${describe(news.error)}; until there is a steward, what others leave behind waits`);
+  } else if (news.type === 'fenced') output.note(`exomem: ${who(news.member)} is silent, and was declared dead`);
+  else if (news.type === 'recovered' && news.member !== undefined) {
+    output.note(`exomem: what ${who(news.member)} held was recovered: ${news.recovery.groups} groups of pages`);
+  } else if (news.type === 'failed' && process.env['EXOMEM_DEBUG']) output.note(describe(news.error));
+}
+
+/** Whether nobody but this machine reaches an address that is listened on. */
+export function isLocal(url: string): boolean {
+  if (url.startsWith('unix:')) return true;
+  const { hostname } = new URL(url);
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+}
+
+/** Says so where others than this machine can join. */
+export function warnOfOthers({ output }: Context, urls: readonly string[]): void {
+  for (const url of urls) {
+    if (isLocal(url)) continue;
+    output.note(`exomem: whoever reaches ${url} can join and write: there are no passwords, and nothing is encrypted`);
   }
 }

@@ -11,7 +11,7 @@ import { Scope } from '../composition/scope.js';
 import type { Service } from '../serving/service.js';
 import { GiB, MiB } from '../units.js';
 import { localFailure, onPath } from './local.js';
-import { tellNews } from './serve.js';
+import { tellNews, warnOfOthers } from './serve.js';
 
 export interface UpFlags {
   readonly size?: string;
@@ -45,6 +45,7 @@ export async function up(context: Context, dir: string | undefined, flags: UpFla
       if (reason !== 'stopped')
         output.note(`exomem: ${mounted.dir} is mounted no longer (${reason}); the appliance goes on`);
     });
+    warnOfOthers(context, service.urls);
     await interrupt.wait();
     if (!output.json) output.note(`exomem: it ends; ${await loss(service)}`);
   } finally {

@@ -66,7 +66,7 @@ export function tellNews({ output, signal }: Context, news: StewardNews): void {
   if (news.type === 'absent') {
     output.note(`${describe(news.error)}; until there is a steward, what others leave behind waits`);
   } else if (news.type === 'fenced') output.note(`exomem: ${who(news.member)} is silent, and was declared dead`);
-  else if (news.type === 'recovered' && news.member !== undefined) {
+  else if (news.type === 'recovered' && news.member !== undefined && news.recovery.principals.length > 0) {
     output.note(`exomem: what ${who(news.member)} held was recovered: ${news.recovery.groups} groups of pages`);
   } else if (news.type === 'failed' && process.env['EXOMEM_DEBUG']) output.note(describe(news.error));
 }

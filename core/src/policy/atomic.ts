@@ -643,7 +643,8 @@ class AtomicAllocator implements Allocator {
       if (stray !== 0) strays.push({ owned, mask: setMask(stray), bits: 0 });
     }
     end();
-    yield* words.changeAll(strays);
+    // From the far end, as everything of a run goes.
+    yield* words.changeAll(strays.reverse());
     return extents;
   }
 

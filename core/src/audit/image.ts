@@ -1,0 +1,149 @@
+import { surely } from '../policy/resolve.js';
+import type { Protocol } from '../protocol/protocol.js';
+import {
+  controlFields,
+  type Geometry,
+  groupWordOffset,
+  memberFields,
+  pageOffset,
+  principalWordOffset,
+  userGroups,
+} from '../region/geometry.js';
+import { memberState } from '../region/words.js';
+import { load, read } from '../transport/step.js';
+import { type Counts, countPages } from './counts.js';
+import { type LogImage, readLog } from './log-image.js';
+import { type MemberImage, readMemberImages } from './member-image.js';
+import { NamedPages } from './named-pages.js';
+import { Standings } from './standing.js';
+import { readSuperblocks, type SuperblockImage } from './superblock-image.js';
+
+/** Bytes that one step reads. */
+const chunk = 256 * 1024;
+
+/** A region, read once: as its bytes were, whatever they mean. */
+export interface RegionImage {
+  /** Bytes that the region really has. */
+  readonly size: number;
+  readonly superblock: SuperblockImage;
+  /** Undefined: no superblock says where they lie. */
+  readonly tables: Tables | undefined;
+}
+
+/**
+ * Reads a region through one-sided reads. What it keeps in memory: the tables (half a byte a page, 8 bytes a log slot), and
+ * the namespace. Bad bytes are kept as they are; it throws what the session throws for good, and nothing else.
+ *
+ * The tables are read in the order in which nothing can look newer than what it must not be newer than, where others
+ * change them meanwhile: words, then the principals that they name, then the members that these name, then the log.
+ * @param size bytes of the region
+ */
+export function* readImage(size: number): Protocol<RegionImage> {
+  const superblock = yield* readSuperblocks(size);
+  const { block } = superblock;
+  if (block === undefined) return { size, superblock, tables: undefined };
+  const { geometry } = block;
+  const words = new Uint32Array(2 * geometry.groupCount);
+  yield* fill(geometry.groupOffset, words);
+  const principals = new BigUint64Array(geometry.principalSlots + 1);
+  yield* fill(geometry.principalOffset, principals);
+  const members = yield* readMemberImages(geometry);
+  const lock = (yield* surely(load(geometry.controlOffset + controlFields.lock))) as bigint;
+  const log = yield* readLog(geometry);
+  return { size, superblock, tables: new Tables({ geometry, words, principals, members, lock, log }) };
+}
+
+function* fill(offset: number, words: Uint32Array | BigUint64Array): Protocol<void> {
+  for (let at = 0; at < words.byteLength; at += chunk) {
+    const length = Math.min(chunk, words.byteLength - at);
+    yield* surely(read(offset + at, new Uint8Array(words.buffer, words.byteOffset + at, length)));
+  }
+}
+
+interface Bytes {
+  readonly geometry: Geometry;
+  readonly words: Uint32Array;
+  readonly principals: BigUint64Array;
+  readonly members: readonly MemberImage[];
+  readonly lock: bigint;
+  readonly log: LogImage;
+}
+
+/** The tables of a region, and what follows from them. */
+export class Tables implements Bytes {
+  readonly geometry: Geometry;
+  /** Two 32-bit halves a group, the low one first. */
+  readonly words: Uint32Array;
+  /** By number; 0 is unused. */
+  readonly principals: BigUint64Array;
+  readonly members: readonly MemberImage[];
+  readonly lock: bigint;
+  readonly log: LogImage;
+  /** Whose words are whose. */
+  readonly standings: Standings;
+  #named: NamedPages | undefined;
+  #counts: Counts | undefined;
+
+  constructor({ geometry, words, principals, members, lock, log }: Bytes) {
+    this.geometry = geometry;
+    this.words = words;
+    this.principals = principals;
+    this.members = members;
+    this.lock = lock;
+    this.log = log;
+    this.standings = new Standings(principals, members);
+  }
+
+  /** Pages that the namespace refers to. Means something only if `log.complete`. */
+  get named(): NamedPages {
+    this.#named ??= new NamedPages(this.log.state, this.userPages);
+    return this.#named;
+  }
+  get counts(): Counts {
+    this.#counts ??= countPages(this);
+    return this.#counts;
+  }
+
+  /** Pages that allocations can take: those of the reserve are not among them. */
+  get userPages(): number {
+    return userGroups(this.geometry) * this.geometry.groupPages;
+  }
+  /** Whether somebody is there who tidies up. */
+  get attended(): boolean {
+    return this.members.some(({ state }) => state === memberState.active);
+  }
+
+  high(group: number): number {
+    return this.words[2 * group + 1]!;
+  }
+  low(group: number): number {
+    return this.words[2 * group]!;
+  }
+  groupOf(page: number): number {
+    return Math.floor(page / this.geometry.groupPages);
+  }
+  /** The two bits of a page. */
+  bits(page: number): number {
+    const group = this.groupOf(page);
+    return (this.low(group) >>> (30 - 2 * (page - group * this.geometry.groupPages))) & 3;
+  }
+
+  wordAt(group: number): number {
+    return groupWordOffset(this.geometry, group);
+  }
+  pageAt(page: number): number {
+    return pageOffset(this.geometry, page);
+  }
+  principalAt(principal: number): number {
+    return principalWordOffset(this.geometry, principal);
+  }
+  w1At(member: MemberImage): number {
+    return member.offset + memberFields.w1;
+  }
+  get rootAt(): number {
+    return this.geometry.controlOffset + controlFields.root;
+  }
+  get lockAt(): number {
+    return this.geometry.controlOffset + controlFields.lock;
+  }
+}

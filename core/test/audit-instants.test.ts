@@ -35,7 +35,7 @@ async function storm(seed: number, { losses, deaths, steward: withSteward, shape
   const lease = deaths > 0 ? 300 : 20_000;
   const options = { lease, logSlots: 64, arenaBytes: 32 * 1024, memberSlots: 12, principalSlots: 32, ...shape };
   runSync(format(session.size, options), { session, surroundings });
-  const witness = new Witness(session, generator(seed + 1), 0.1);
+  const witness = new Witness(session, generator(seed + 1), Number(process.env.EXOMEM_LOOK ?? 0.1));
   let rate = losses;
   const transport = new FaultyTransport(witnessed(inner, witness), chance, () => rate);
   const steady = new FaultyTransport(transport.inner, chance, () => 0, transport.lanes);

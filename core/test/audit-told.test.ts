@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { assert, suite } from '@exomem/testing';
 import { fits, judge, oracles, type RegionImage, type Told, type ToldAccess } from '../src/audit/index.js';
 import { decodePrincipal, encodeMember, encodeRoot, memberState, pageBits } from '../src/index.js';
@@ -182,6 +183,21 @@ test('I14: one who waits for who stands still', () => {
   const wait = { ...owner(holder), what: 'allocate a page', most: 20 };
   assert.equal(finds({ waits: [{ ...wait, steps: 20 }] }), []);
   assert.equal(finds({ waits: [{ ...wait, steps: 21 }] }), ['I14']);
+});
+
+test('docs/fsck.md has every oracle, its sentence, and what decides it', () => {
+  const text = readFileSync(new URL('../../../docs/fsck.md', import.meta.url), 'utf8');
+  const rows = [...text.matchAll(/^\| (\S+) +\| (.+?) +\| (the bytes|what clients were told) +\|$/gm)].map((row) =>
+    row.slice(1),
+  );
+  assert.equal(
+    rows,
+    oracles.map(({ id, sentence, decidedByBytes }) => [
+      id,
+      sentence,
+      decidedByBytes ? 'the bytes' : 'what clients were told',
+    ]),
+  );
 });
 
 test('every invariant has a sentence of its own, and says what decides it', () => {

@@ -2,7 +2,17 @@
 import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import fc from 'fast-check';
-import { Client, ExomemError, encodeState, format, isExomemError, runSync, Steward, userGroups } from '../src/index.js';
+import { judge, readImage } from '../src/audit/index.js';
+import {
+  Client,
+  ExomemError,
+  encodeState,
+  format,
+  isExomemError,
+  runSync,
+  type Session,
+  Steward,
+} from '../src/index.js';
 import { FaultyTransport } from './faulty-session.js';
 import { surroundings } from './surroundings.js';
 
@@ -16,29 +26,14 @@ function generator(seed: number): () => number {
   };
 }
 
-/** Every page that a file refers to is withheld by somebody, no page is in two files, and nothing else is withheld. */
-async function audit(client: Client, idle: boolean): Promise<void> {
-  const { geometry } = client;
-  const named = new Map<number, number>();
-  for (const inode of client.state.inodes.values()) {
-    for (const { page, pages } of inode.extents) {
-      for (let at = page; at < page + pages; at++) {
-        assert.is(named.get(at), undefined, `page ${at} is in two files`);
-        named.set(at, inode.inode);
-      }
-    }
-  }
-  const words = new Uint32Array(2 * userGroups(geometry));
-  await client.session.read(geometry.groupOffset, new Uint8Array(words.buffer));
-  const withheld = new Set<number>();
-  for (let group = 0; group < words.length / 2; group++) {
-    if (words[2 * group + 1] === 0) continue;
-    for (let index = 0; index < geometry.groupPages; index++) {
-      if (((words[2 * group]! >>> (30 - 2 * index)) & 3) === 3) withheld.add(group * geometry.groupPages + index);
-    }
-  }
-  for (const [page, inode] of named) assert.ok(withheld.has(page), `page ${page} of inode ${inode} is free`);
-  if (idle) assert.is(withheld.size, named.size, 'pages are withheld that no file has');
+/** What an independent reading finds: no damage, and at rest nothing that somebody should have tidied up. */
+function audit(session: Session, atRest: boolean): void {
+  const image = runSync(readImage(session.size), { session, surroundings });
+  const findings = judge(image, undefined, { atRest });
+  assert.equal(
+    findings.filter(({ severity }) => severity === 'damage'),
+    [],
+  );
 }
 
 async function chaos(seed: number, rate: number, deaths: number): Promise<void> {
@@ -183,6 +178,7 @@ async function chaos(seed: number, rate: number, deaths: number): Promise<void> 
   const late = await open();
   await keeper.refresh();
   await late.refresh();
+  audit(session, false);
   assert.is(Buffer.compare(encodeState(late.state), encodeState(keeper.state)), 0, 'two clients see the same tree');
   for (const path of acknowledged.keys()) assert.is(late.namespace.readlinkOf(late.namespace.walk(path, false)), path);
   await late.close();
@@ -198,11 +194,12 @@ async function chaos(seed: number, rate: number, deaths: number): Promise<void> 
       break;
     await surroundings.sleep(20);
   }
-  await audit(keeper, true);
+  audit(session, true);
   assert.equal(await keeper.run(keeper.allocator.validate()), []);
   assert.is((await keeper.usage()).held, 0, 'anonymous pages of the dead are free');
   await steward.stop();
   await keeper.close();
+  audit(session, true);
   for (const client of dead) await client.close().catch(() => undefined);
 }
 

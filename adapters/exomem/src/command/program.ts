@@ -233,6 +233,23 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     .option('--member <slot>', 'one member: its line, what it owns, and the records in its arena');
 
   command(
+    'fsck [region]',
+    'Hold every byte of a region against what must be true of it; of a served one or of a file. Nothing is written.',
+    [
+      'exomem fsck tcp://127.0.0.1:7070/default',
+      'exomem fsck /var/lib/exomem/region --json',
+      'exomem fsck --at-rest && echo nothing left over',
+    ],
+    async (context, region: string | undefined, options: import('../commands/fsck.js').FsckFlags) =>
+      (await import('../commands/fsck.js')).fsck(context, region, options),
+  )
+    .option('--at-rest', 'nothing is under way: what somebody who is there should have tidied up is damage too')
+    .addHelpText(
+      'after',
+      '\nIt ends with 0 if the region is clean and with 7 if it is damaged; docs/fsck.md says what is held against what.',
+    );
+
+  command(
     'doctor',
     'Show what this machine can and cannot do, and the line to type for each.',
     ['exomem doctor', 'exomem doctor --json'],

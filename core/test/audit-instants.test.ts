@@ -153,7 +153,7 @@ async function storm(seed: number, { losses, deaths, steward: withSteward, shape
   return witness.notes;
 }
 
-const runs = Number(process.env.EXOMEM_RUNS ?? 12);
+const runs = Number(process.env.EXOMEM_RUNS ?? 8);
 const shapes: FormatOptions[] = [{}, { groupPages: 4, zeroed: true }, { groupPages: 1 }, { groupPages: 13 }];
 
 test('a network that loses answers', async () => {

@@ -1,8 +1,14 @@
-import 'reflect-metadata';
+import { createRequire } from 'node:module';
 import { type AllocationPolicy, ExomemError, type Transport } from '@exomem/core';
 import type { MountHost } from '@exomem/mount';
-import { type DependencyContainer, instanceCachingFactory, container as root } from 'tsyringe';
+import type { DependencyContainer } from 'tsyringe';
 import { checkPlugin, type Plugin } from './plugin.js';
+
+// An `import` of these two, which are CommonJS, has Node analyse every file of theirs first. Each command pays for that:
+// `require` saves it 50 ms.
+const require = createRequire(import.meta.url);
+require('reflect-metadata');
+const { container: root, instanceCachingFactory } = require('tsyringe') as typeof import('tsyringe');
 
 /** The token under which a part is registered. Nothing is found by a class or its decorators: plain modules can join. */
 const token = {

@@ -15,6 +15,13 @@ import {
 import type { SimulatedMemory, Simulation } from '../simulator/index.js';
 import { Breach } from './law.js';
 
+/** A request that is under way, or was given up: some of it may show in the bytes. */
+export interface Asking {
+  readonly request: AllocationRequest;
+  /** The {@link Ledger.moment} at which it began. */
+  readonly since: number;
+}
+
 /** One who holds pages. */
 export interface Holder {
   readonly name: string;
@@ -23,8 +30,8 @@ export interface Holder {
   readonly tag: number;
   /** The turn at which its principal was taken over; undefined: it is its own. */
   takenAt: number | undefined;
-  /** Sizes of anonymous runs that operations under way, or given up, may show as committed. */
-  readonly asking: number[];
+  /** What it has asked for and was neither given nor refused. */
+  readonly asking: ReadonlySet<Asking>;
 }
 
 /**
@@ -162,20 +169,34 @@ export class Ledger {
     return this.#history.length;
   }
 
-  /** Holds a refusal against every instant since `since`: at one of them nothing fitted. */
-  checkRefusal(holder: Holder, { pages, alignment }: AllocationRequest, since: number, code: string): void {
+  /** Holds a refusal against every instant since it was asked for: at one of them nothing fitted. */
+  checkRefusal(holder: Holder, asking: Asking, code: string): void {
+    if (!this.#alwaysFitted(holder, asking)) return;
+    const { pages, alignment } = asking.request;
+    const place = this.#claimable(this.words(), holder, pages, alignment);
+    const what = `${holder.name} was told ${code} for ${pages} pages`;
+    throw new Breach('full', `${what}, while all the time something fitted (now ${place})`);
+  }
+
+  #alwaysFitted(holder: Holder, { request: { pages, alignment }, since }: Asking): boolean {
     const words = this.words();
     for (let at = this.#history.length; ; at--) {
-      if (this.#claimable(words, holder, pages, alignment) === undefined) return;
-      if (at === since) break;
+      if (this.#claimable(words, holder, pages, alignment) === undefined) return false;
+      if (at === since) return true;
       const { group, before } = this.#history[at - 1]!;
       words[group] = before;
     }
-    const place = this.#claimable(this.words(), holder, pages, alignment);
-    throw new Breach(
-      'full',
-      `${holder.name} was told ${code} for ${pages} pages, while all the time something fitted (now ${place})`,
-    );
+  }
+
+  /** What of the past may still decide a judgement. */
+  memo(holders: readonly Holder[]): string {
+    const parts = holders.map((holder) => {
+      const fitted = [...holder.asking].map((asking) => this.#alwaysFitted(holder, asking));
+      const { takenAt } = holder;
+      const late = takenAt === undefined ? '' : this.#changedAt.map((turn) => Number(turn > takenAt)).join('');
+      return `${fitted.map(Number).join('')}/${late}`;
+    });
+    return parts.join();
   }
 
   /** Where a run would fit that the holder could claim: its own room, and groups that nobody owns. */
@@ -265,7 +286,7 @@ export class Ledger {
         length++;
       }
       const holder = this.#holders.get(high);
-      if (holder === undefined || holder.asking.includes(length)) continue;
+      if (holder === undefined || asksFor(holder, length)) continue;
       const holding = this.#at[page];
       if (holding?.page === page && holding.pages === length) continue;
       if ([...this.#leaving].some((one) => one.page === page && one.pages === length)) continue;
@@ -303,6 +324,11 @@ export class Ledger {
   #word(group: number): bigint {
     return this.#memory.load(groupWordOffset(this.#geometry, group));
   }
+}
+
+function asksFor({ asking }: Holder, pages: number): boolean {
+  for (const { request } of asking) if (request.pages === pages && request.named !== true) return true;
+  return false;
 }
 
 function describe({ holder, page, pages, state }: Holding): string {

@@ -18,6 +18,7 @@ import {
   principalState,
   principalWordOffset,
   renew,
+  type Usage,
   userGroups,
   write,
 } from '@exomem/core';
@@ -33,7 +34,7 @@ import {
   Simulation,
 } from '../simulator/index.js';
 import { Breach } from './law.js';
-import { type Holder, type Holding, Ledger } from './ledger.js';
+import { type Asking, type Holder, type Holding, Ledger } from './ledger.js';
 import { type Deed, readDeed } from './workload.js';
 
 /** A run: what each client is to do, and in which order the steps happen. */
@@ -65,7 +66,7 @@ const everApplied = Number.MAX_SAFE_INTEGER;
 
 class WorldClient implements Holder {
   takenAt: number | undefined;
-  readonly asking: number[] = [];
+  readonly asking = new Set<Asking>();
   readonly freed: Extent[] = [];
   simulated!: SimulatedClient;
   constructor(
@@ -128,17 +129,28 @@ export class World {
 
   /** Lets a run happen, and then holds everything against everything. @throws `Breach` */
   run({ deeds, schedule, takeover }: Run): void {
-    for (const [at, client] of this.clients.entries()) {
-      for (const number of deeds[at] ?? []) {
-        const { groupPages } = this.geometry;
-        const deed = readDeed(number, groupPages, userGroups(this.geometry) * groupPages);
-        if (deed.kind !== 'rest') client.simulated.queue.push(this.operation(client, deed));
-      }
+    for (let at = 0; at < this.clients.length; at++) {
+      const total = userGroups(this.geometry) * this.geometry.groupPages;
+      this.plan(
+        at,
+        (deeds[at] ?? []).map((number) => readDeed(number, this.geometry.groupPages, total)),
+      );
     }
     const victim = takeover === undefined ? undefined : this.clients[takeover];
     if (victim !== undefined) this.simulation.addClient('U', [this.takeOver(victim)]);
     this.#ending(() => follow(this.simulation, schedule, this.#faults));
     this.settle();
+  }
+
+  /** Gives a client something to do. */
+  plan(client: number, deeds: readonly Deed[]): void {
+    const one = this.clients[client]!;
+    for (const deed of deeds) if (deed.kind !== 'rest') one.simulated.queue.push(this.operation(one, deed));
+  }
+
+  /** What the judgement of the future depends on, beside what clients were told. */
+  memo(): string {
+    return this.ledger.memo(this.clients);
   }
 
   /** When all is quiet: repairs, judges and sweeps, holds all against the ledger; then everybody leaves. */
@@ -222,33 +234,31 @@ export class World {
       ...(named ? { named } : {}),
       ...(deed.alignment > 1 ? { alignment: deed.alignment * this.geometry.pageSize } : {}),
     };
-    let since = 0;
-    let told = false;
+    let asking: Asking;
     const what = `allocates ${pages} ${named ? 'named ' : ''}(${initialise})`;
     return {
       name: what,
       start: () => {
-        since = this.ledger.moment;
-        told = false;
-        if (!named) client.asking.push(pages);
-        return this.#allocating(client, request, writes || initialise === 'caller', () => (told = true));
+        asking = { request, since: this.ledger.moment };
+        client.asking.add(asking);
+        return this.#allocating(client, asking, writes || initialise === 'caller');
       },
       ended: ({ error }) => {
-        const gaveUp = isExomemError(error) && error.code !== 'RegionFull' && error.code !== 'Fragmented';
-        // What it has claimed by then is shown until the client has repaired it.
-        if (!named && !(gaveUp && !told)) client.asking.splice(client.asking.indexOf(pages), 1);
+        // One that gave up has perhaps claimed something, which is shown until the client has repaired it.
         if (error === undefined) return;
         this.#checkRefused(client, what, error, ['RegionFull', 'Fragmented']);
         if (isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented')) {
-          this.ledger.checkRefusal(client, request, since, error.code);
+          this.ledger.checkRefusal(client, asking, error.code);
+          client.asking.delete(asking);
         }
       },
     };
   }
 
-  *#allocating(client: WorldClient, request: AllocationRequest, writes: boolean, told: () => void): Protocol<void> {
+  *#allocating(client: WorldClient, asking: Asking, writes: boolean): Protocol<void> {
+    const { request } = asking;
     const extent = yield* client.allocator.allocate(request);
-    told();
+    client.asking.delete(asking);
     const holding = this.ledger.handOut(client, extent, request);
     const why = client.allocator.explain(extent);
     if (!why.includes(String(extent.page))) throw new Breach('explained', `of page ${extent.page} it says: ${why}`);
@@ -459,6 +469,24 @@ export class World {
     throw new Breach('typed', `${client.name} ${what}: ${code}: ${String(error)}`);
   }
 
+  /** A client does something while nobody else acts. */
+  doAlone(at: number, deed: Exclude<Deed, { kind: 'rest' }>, told: (outcome: Outcome) => void): void {
+    const client = this.clients[at]!;
+    const operation = this.operation(client, deed);
+    const ended = (outcome: Outcome) => {
+      operation.ended?.(outcome);
+      told(outcome);
+    };
+    this.#ending(() =>
+      this.simulation.runAlone(client.simulated, { name: operation.name, start: operation.start, ended }),
+    );
+  }
+
+  /** What a client's policy counts. */
+  usage(at: number): Usage {
+    return this.simulation.glance(this.clients[at]!.allocator.inspect());
+  }
+
   // ---- when all is quiet
 
   #alone(client: WorldClient, name: string, make: () => Protocol<unknown>): void {
@@ -472,7 +500,7 @@ export class World {
   }
 
   #settleHoldings(client: WorldClient): void {
-    client.asking.length = 0;
+    client.asking.clear();
     for (const holding of this.ledger.holdings) {
       if (holding.holder === client && holding.state === 'unsure') holding.state = 'live';
     }

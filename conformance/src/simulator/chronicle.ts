@@ -68,6 +68,7 @@ export class Chronicle {
       case 'read':
         return `reads ${length} bytes from ${where} on`;
       case 'write':
+        if (step.bytes.byteLength === 8) return `${where} := ${hex(wordOf(step.bytes))}`;
         return `writes ${length} bytes from ${where} on`;
     }
   }
@@ -75,6 +76,10 @@ export class Chronicle {
 
 function speaker(task: Task): string {
   return `${task.client.name} ${task.operation.name}`;
+}
+
+function wordOf(bytes: Uint8Array): bigint {
+  return new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
 }
 
 function hex(word: bigint | undefined): string {

@@ -72,6 +72,13 @@ export class Execution {
     return `${left.join()}+${this.#moved}${this.#abandoned ? '!' : ''}`;
   }
 
+  /** What its next piece does if nothing stands against it. */
+  get next(): Effect {
+    const step = this.steps[this.#answers.length]!;
+    const answer = 'bytes' in step ? undefined : step.expected;
+    return { step, offset: step.offset + this.#moved, length: 8, answer };
+  }
+
   /** Nobody waits for it any more: what it would have read goes nowhere. */
   abandon(): void {
     this.#abandoned = true;

@@ -13,6 +13,14 @@
 export { Chronicle, type Namer } from './chronicle.js';
 export { type Operation, type Outcome, SimulatedClient, type Task } from './client.js';
 export { Execution, type Grain } from './execution.js';
+export {
+  Counterexample,
+  type Exhausted,
+  type ExhaustiveOptions,
+  exhaust,
+  retrace,
+  type Scenario,
+} from './exhaustive.js';
 export { SimulatedMemory, type WordWatch } from './memory.js';
 export { type Faults, follow, noFaults, scheduleLimit } from './schedule.js';
 export { type Action, Endless, Simulation, type SimulationOptions } from './simulation.js';

@@ -177,9 +177,11 @@ export class Simulation {
   fingerprint(): string {
     const parts: string[] = [String(this.#clock)];
     for (const client of this.clients) {
-      const { dead, fenced, told, limbo, tasks } = client;
+      const { dead, fenced, told, limbo, tasks, queue } = client;
       const pending = tasks.map(({ pending: step }) => (step instanceof Execution ? step.progress : ''));
-      parts.push(`${dead ? 1 : 0}${fenced ? 1 : 0}|${told}|${limbo.map((one) => one.progress)}|${pending}`);
+      parts.push(
+        `${Number(dead)}${Number(fenced)}${queue.length}|${told}|${limbo.map((one) => one.progress)}|${pending}`,
+      );
     }
     parts.push(this.memory.digest());
     return parts.join('\n');
@@ -232,7 +234,11 @@ export class Simulation {
       this.chronicle?.effect(task, effect);
       return true;
     } catch (error) {
-      if (!isExomemError(error)) throw error;
+      if (!isExomemError(error)) {
+        // Whoever watches the memory objects to what just happened.
+        this.chronicle?.effect(task, execution.next);
+        throw error;
+      }
       this.#throw(task, error.code, error.message);
       return false;
     } finally {
@@ -311,8 +317,13 @@ export class Simulation {
 
   #land(client: SimulatedClient): void {
     const execution = client.limbo[0]!;
-    const effect = execution.advance(this.memory);
-    this.chronicle?.late(client, effect);
+    try {
+      const effect = execution.advance(this.memory);
+      this.chronicle?.late(client, effect);
+    } catch (error) {
+      this.chronicle?.late(client, execution.next);
+      throw error;
+    }
     if (execution.done || !execution.changes) client.limbo.shift();
   }
 

@@ -138,6 +138,7 @@ class AtomicAllocator implements Allocator {
       if (owned !== undefined) {
         const extent = yield* this.#useOwn(owned, table.picked, request);
         if (extent !== undefined) return extent;
+        search.settled = false;
         continue;
       }
       // Others take the lowest free group too: after a race was lost, step aside by a random few.
@@ -150,6 +151,8 @@ class AtomicAllocator implements Allocator {
       }
       const extent = yield* this.#useFree(group, first === undefined ? 0 : first(group), request);
       if (extent !== undefined) return extent;
+      // There was something, and somebody else has it now: only another look can say that nothing is left.
+      search.settled = false;
       lost++;
     }
   }
@@ -227,10 +230,14 @@ class AtomicAllocator implements Allocator {
     const search: Search = { until: undefined, seen: undefined, settled: false };
     for (;;) {
       const first = this.#table.pickRun(groups, fits);
-      if (first < 0) yield* this.#lookAgain(search, request);
-      else if (yield* this.#useRun(first, groups, request)) {
+      if (first < 0) {
+        yield* this.#lookAgain(search, request);
+        continue;
+      }
+      if (yield* this.#useRun(first, groups, request)) {
         return new AtomicExtent(first * this.#groupPages, pages, named === true, this, 2);
       }
+      search.settled = false;
     }
   }
 

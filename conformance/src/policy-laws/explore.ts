@@ -1,0 +1,118 @@
+import type { AllocationPolicy } from '@exomem/core';
+import fc from 'fast-check';
+import type { Found } from '../transport-laws/corpus.js';
+import type { FoundRun } from './found.js';
+import { Breach, type PolicyLawId } from './law.js';
+import { simplifyRun } from './simplify.js';
+import { type WorldRun, worldOf, worldRuns } from './worlds.js';
+
+/** What is held to the laws. */
+export interface PolicySubject {
+  readonly name: string;
+  readonly policy: AllocationPolicy;
+}
+
+export interface PolicyLawOptions {
+  /** Random schedules. Default 2,000. */
+  readonly schedules?: number;
+  /** Where randomness begins; by the clock unless given. */
+  readonly seed?: number;
+  /** Runs this one run of this law, and no other. */
+  readonly replay?: Found;
+  /** Runs that broke a law before; they go first. Default: those that this package keeps. */
+  readonly corpus?: readonly FoundRun[];
+  /** The line to type that runs a failing case again. */
+  readonly command?: (found: Found) => string;
+  /** Milliseconds for which a broken run is made simpler. Default 10,000. */
+  readonly patience?: number;
+}
+
+export type PolicyEffort = Required<Omit<PolicyLawOptions, 'replay'>> & Pick<PolicyLawOptions, 'replay'>;
+
+/** A law that was broken, and how to see it again. */
+export interface Failure {
+  readonly breach: Breach;
+  readonly report: string;
+}
+
+/** What many random runs of a policy showed. */
+export interface Exploration {
+  readonly runs: number;
+  readonly failures: ReadonlyMap<PolicyLawId, Failure>;
+}
+
+/** The breach that a run ends in; undefined if all is well. */
+export function judge(policy: AllocationPolicy, run: WorldRun): Breach | undefined {
+  try {
+    worldOf(run, policy).run(run);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Breach) return error;
+    return new Breach('typed', `unexpected: ${error instanceof Error ? error.stack : String(error)}`);
+  }
+}
+
+/** Runs a policy through the corpus and many random schedules, and makes the first breach of each law simpler. */
+export function explore(subject: PolicySubject, effort: PolicyEffort): Exploration {
+  const failures = new Map<PolicyLawId, Failure>();
+  const { policy } = subject;
+  const { replay, seed, schedules } = effort;
+  if (replay !== undefined) {
+    const law = replay.law as PolicyLawId;
+    const failure = simplify(subject, effort, law, replay.seed, replay.path);
+    if (failure !== undefined) failures.set(law, failure);
+    return { runs: 1, failures };
+  }
+  for (const { run, note } of effort.corpus) {
+    const breach = judge(policy, run);
+    if (breach === undefined || failures.has(breach.law)) continue;
+    failures.set(breach.law, { breach, report: tell(subject, run, breach, `a run of the corpus (${note})`) });
+  }
+  let runs = 0;
+  const first = new Map<PolicyLawId, number>();
+  fc.check(
+    fc.property(worldRuns, (run) => {
+      const breach = judge(policy, run);
+      if (breach !== undefined && !failures.has(breach.law) && !first.has(breach.law)) first.set(breach.law, runs);
+      runs++;
+    }),
+    { seed, numRuns: schedules },
+  );
+  for (const [law, index] of first) failures.set(law, simplify(subject, effort, law, seed, String(index))!);
+  return { runs, failures };
+}
+
+/** The simplest run that breaks the law, from that seed and path on. */
+function simplify(
+  subject: PolicySubject,
+  { patience, command }: PolicyEffort,
+  law: PolicyLawId,
+  seed: number,
+  path: string,
+): Failure | undefined {
+  const property = fc.property(worldRuns, (run) => judge(subject.policy, run)?.law !== law);
+  const details = fc.check(property, { seed, path, numRuns: 1, endOnFailure: true });
+  const example = details.counterexample?.[0];
+  if (example === undefined) return undefined;
+  const run = simplifyRun(example, (one) => judge(subject.policy, one)?.law === law, patience);
+  const breach = judge(subject.policy, run)!;
+  const found: Found = { law, seed, path: details.counterexamplePath ?? path };
+  const kept: FoundRun = { law, run, note: subject.name };
+  const lines = [
+    `  seed ${found.seed}, path ${found.path}`,
+    `  again:  ${command(found)}`,
+    `  corpus: ${JSON.stringify(kept)}`,
+  ];
+  return { breach, report: tell(subject, run, breach, lines.join('\n').trimStart()) };
+}
+
+/** What happened in a run, for people. */
+function tell(subject: PolicySubject, run: WorldRun, breach: Breach, where: string): string {
+  const world = worldOf(run, subject.policy, true);
+  try {
+    world.run(run);
+  } catch {
+    // That is what we are telling of.
+  }
+  return `${breach.message}\n${world.simulation.chronicle}\n  ${where}`;
+}

@@ -1,0 +1,66 @@
+/**
+ * The laws of allocation policies as named cases that any test runner can run:
+ *
+ * ```ts
+ * for (const { id, sentence, run } of policyLaws({ name: 'mine', policy })) test(`${id}: ${sentence}`, run);
+ * ```
+ */
+import { replayFromEnvironment, replayVariables } from '../transport-laws/corpus.js';
+import { LawBroken } from '../transport-laws/expect.js';
+import { type Exploration, explore, type PolicyEffort, type PolicyLawOptions, type PolicySubject } from './explore.js';
+import { keptRuns } from './found.js';
+import { type PolicyLawId, policyLawTable } from './law.js';
+import { type ScenarioLaw, scenarioLaws } from './scenarios.js';
+
+export type { PolicyLawOptions, PolicySubject } from './explore.js';
+export type { FoundRun } from './found.js';
+export type { PolicyLawId } from './law.js';
+
+/** A law of policies as a case that any test runner can run. */
+export interface PolicyLaw {
+  /** Stable, in kebab case. */
+  readonly id: string;
+  readonly sentence: string;
+  /** @throws `LawBroken` with the run that broke it, step by step. */
+  run(): Promise<void>;
+}
+
+/**
+ * The laws that a policy keeps. Most are judged from the same random runs, made once for all of them: three clients
+ * with thirty operations each on a region of a few groups, switching at every step, with lost replies, aborts, crashes
+ * and take-overs. The others have runs of their own.
+ */
+export function policyLaws(subject: PolicySubject, options: PolicyLawOptions = {}): PolicyLaw[] {
+  const replay = options.replay ?? replayFromEnvironment(process.env);
+  const effort: PolicyEffort = {
+    schedules: 2_000,
+    seed: Date.now() % 2 ** 31,
+    corpus: options.corpus ?? keptRuns(),
+    command: (found) => `${replayVariables(found)} and the same test again`,
+    patience: 10_000,
+    ...options,
+    ...(replay === undefined ? {} : { replay }),
+  };
+  let exploration: Exploration | undefined;
+  const fromRuns = Object.entries(policyLawTable).map(([id, sentence]) => ({
+    id,
+    sentence,
+    async run() {
+      exploration ??= explore(subject, effort);
+      const failure = exploration.failures.get(id as PolicyLawId);
+      if (failure !== undefined) throw LawBroken.of({ id, sentence }, subject.name, new LawBroken(failure.report));
+    },
+  }));
+  const fromScenarios = scenarioLaws.map(({ id, sentence, check }: ScenarioLaw) => ({
+    id,
+    sentence,
+    async run() {
+      try {
+        check(subject.policy);
+      } catch (error) {
+        throw LawBroken.of({ id, sentence }, subject.name, error);
+      }
+    },
+  }));
+  return [...fromRuns, ...fromScenarios];
+}

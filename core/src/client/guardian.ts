@@ -42,6 +42,7 @@ export class Guardian {
       tell({ type: 'recovered', member: line, recovery: await client.runOnLog(recoverMember(recoverer, line)) });
     }
     const principals = await client.run(readPrincipals(geometry));
+    lines = await client.run(readMembers(geometry));
     for (const line of this.#kept.observe(principals, lines, now)) await client.run(condemn(geometry, line));
     const dying = (await client.run(readPrincipals(geometry))).filter(({ state }) => state === principalState.dying);
     if (dying.length > 0) {

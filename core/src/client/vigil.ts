@@ -1,4 +1,4 @@
-import { decodeKeep, keepNot } from '../protocol/adopt.js';
+import { decodeKeep } from '../protocol/adopt.js';
 import type { MemberLine, PrincipalLine } from '../protocol/membership.js';
 import { memberState, principalState } from '../region/words.js';
 
@@ -20,25 +20,32 @@ export class Vigil {
   }
 }
 
-/** Watches applications whose member is dead, for as long as they are to be kept. */
+/** Watches principals whose member is gone: applications for as long as they are to be kept, others not at all. */
 export class KeptVigil {
   readonly #seen = new Map<number, { word: bigint; since: number }>();
 
-  /** Whose time is over: this client has seen that very word, with no member behind it, all the while. */
+  /**
+   * Whose time is over: this client has seen that very word, with no member behind it, all the while.
+   * @param members read after `principals`: whoever joined in between is not taken for gone
+   */
   observe(principals: readonly PrincipalLine[], members: readonly MemberLine[], now: number): PrincipalLine[] {
     const over: PrincipalLine[] = [];
     for (const line of principals) {
       const { principal, word, state, policy } = line;
-      const member = members[line.member];
-      const alive =
-        member?.incarnation === line.memberIncarnation &&
-        (member.state === memberState.joining || member.state === memberState.active);
       const seen = this.#seen.get(principal);
-      if (state !== principalState.active || policy === 0 || alive) this.#seen.delete(principal);
-      else if (policy === keepNot) over.push(line);
+      if (state !== principalState.active || !isGone(members[line.member], line)) this.#seen.delete(principal);
+      // Handed to a member that was recovered before the word said so: nobody looked for it there.
+      else if (decodeKeep(policy) === 0) over.push(line);
       else if (seen === undefined || seen.word !== word) this.#seen.set(principal, { word, since: now });
       else if (now - seen.since >= decodeKeep(policy)) over.push(line);
     }
     return over;
   }
+}
+
+/** Whether a member was recovered, in the incarnation that a principal refers to: so it was shut out before. */
+function isGone(member: MemberLine | undefined, { memberIncarnation }: PrincipalLine): boolean {
+  if (member === undefined) return false;
+  const { incarnation, state } = member;
+  return incarnation > memberIncarnation || (incarnation === memberIncarnation && state === memberState.free);
 }

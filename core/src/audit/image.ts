@@ -1,5 +1,5 @@
 import { surely } from '../policy/resolve.js';
-import type { Protocol } from '../protocol/protocol.js';
+import type { Protocol, Step, StepResult } from '../protocol/protocol.js';
 import {
   controlFields,
   type Geometry,
@@ -10,7 +10,7 @@ import {
   userGroups,
 } from '../region/geometry.js';
 import { memberState } from '../region/words.js';
-import { load, read } from '../transport/step.js';
+import { type BatchAnswer, load, read } from '../transport/step.js';
 import { type Counts, countPages } from './counts.js';
 import { type LogImage, readLog } from './log-image.js';
 import { type MemberImage, readMemberImages } from './member-image.js';
@@ -51,6 +51,28 @@ export function* readImage(size: number): Protocol<RegionImage> {
   const lock = (yield* surely(load(geometry.controlOffset + controlFields.lock))) as bigint;
   const log = yield* readLog(geometry);
   return { size, superblock, tables: new Tables({ geometry, words, principals, members, lock, log }) };
+}
+
+/** Memory that answers at once: a region in this process, or a simulated one. */
+export interface ReadableMemory {
+  readonly size: number;
+  load(offset: number): bigint;
+  read(offset: number, target: Uint8Array): void;
+}
+
+/** {@link readImage} of memory that nobody changes meanwhile: of one instant. */
+export function imageOf(memory: ReadableMemory): RegionImage {
+  const protocol = readImage(memory.size);
+  const perform = (step: Step): StepResult => {
+    if (step.op === 'load') return memory.load(step.offset);
+    if (step.op === 'batch') return step.steps.map((one) => perform(one)) as BatchAnswer;
+    // Of all steps a reading has no others.
+    if (step.op === 'read') memory.read(step.offset, step.bytes);
+    return undefined;
+  };
+  let state = protocol.next();
+  while (!state.done) state = protocol.next(perform(state.value));
+  return state.value;
 }
 
 function* fill(offset: number, words: Uint32Array | BigUint64Array): Protocol<void> {

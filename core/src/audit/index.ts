@@ -7,12 +7,12 @@
  * ```
  *
  * A simulator, which knows what its clients were told, reads an image between two steps and judges both:
- * `judge(runSync(readImage(size), bench), { handles, appends }, { atRest: true })`.
+ * `judge(imageOf(memory), { handles, appends }, { atRest: true })`.
  */
 export * from './audit.js';
 export type { Counts } from './counts.js';
 export type { Finding, Place, Severity } from './finding.js';
-export { type RegionImage, readImage, type Tables } from './image.js';
+export { imageOf, type ReadableMemory, type RegionImage, readImage, type Tables } from './image.js';
 export type { LogEntry, LogImage } from './log-image.js';
 export type { MemberImage } from './member-image.js';
 export type { JudgeOptions, Oracle } from './oracle.js';

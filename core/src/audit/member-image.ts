@@ -24,6 +24,7 @@ export interface MemberImage {
   readonly wanted: Wanted | undefined;
 }
 
+const decoder = new TextDecoder();
 const identityBytes = 64;
 const identityFields = { crc: 4, flags: 24, label: 32 } as const;
 /** Lines that one step reads. */
@@ -66,7 +67,7 @@ function decodeLine(bytes: Uint8Array, slot: number, offset: number): MemberImag
       incarnation: fields.getUint32(0, true),
       whole: crc32c(identity) === crc,
       steward: (fields.getUint32(identityFields.flags, true) & 1) !== 0,
-      label: new TextDecoder().decode(end < 0 ? label : label.subarray(0, end)),
+      label: end === 0 ? '' : decoder.decode(end < 0 ? label : label.subarray(0, end)),
     },
     wanted: wanted === 0n ? undefined : decodeWanted(wanted),
   };

@@ -9,25 +9,29 @@ export function* referents(
   for (const [inode, { extents }] of state.kept) yield { inode, kept: true, extents };
 }
 
+/** Pages with two references that are remembered: a tree of nonsense may refer to all of them. */
+const mostTwice = 200;
+
 /** Which pages the namespace refers to: a bit each. */
 export class NamedPages {
   readonly #bits: Uint8Array;
   /** Pages that are referred to, each counted once. */
   readonly pages: number = 0;
-  /** References to a page that had one already; no more are counted than there are pages. */
-  readonly twice: number = 0;
+  /** Pages that are referred to twice, as far as anybody wants to know. */
+  readonly twice: ReadonlySet<number>;
 
   /** @param userPages pages beyond are not referred to, whatever a file says. */
   constructor(state: NamespaceState, userPages: number) {
     this.#bits = new Uint8Array(Math.ceil(userPages / 8));
+    const twice = new Set<number>();
+    this.twice = twice;
     for (const { extents } of referents(state)) {
       for (const { page, pages } of extents) {
         const end = Math.min(page + pages, userPages);
-        // A tree of nonsense refers to every page any number of times.
-        for (let at = page; at < end && this.twice <= userPages; at++) {
+        for (let at = page; at < end && twice.size < mostTwice; at++) {
           const bit = 1 << (at % 8);
           const byte = Math.floor(at / 8);
-          if (this.#bits[byte]! & bit) this.twice++;
+          if (this.#bits[byte]! & bit) twice.add(at);
           else this.pages++;
           this.#bits[byte]! |= bit;
         }

@@ -43,38 +43,39 @@ export const I11 = overTables(
 );
 
 function checkGrowth(found: Findings, before: Tables, now: Tables): void {
-  for (const { slot, incarnation, state, w1 } of before.members) {
-    const line = now.members[slot]!;
-    const place = { member: slot };
-    if (line.incarnation < incarnation)
-      found.damage(`member ${slot} went from incarnation ${incarnation} to ${line.incarnation}`, line.offset, place);
-    if (
-      line.incarnation === incarnation &&
-      line.state !== state &&
-      !(state !== memberState.free && (line.state > state || line.state === memberState.free))
-    )
-      found.damage(`member ${slot} went from state ${state} to ${line.state} in one incarnation`, line.offset, place);
+  for (const then of before.members) {
+    const line = now.members[then.slot]!;
+    const place = { member: then.slot };
+    const step = `member ${then.slot} went from incarnation ${then.incarnation}, state ${then.state}`;
     const back =
-      line.w1.incarnation < w1.incarnation || (line.w1.incarnation === w1.incarnation && line.w1.applied < w1.applied);
-    if (back)
-      found.damage(`member ${slot} went back from index ${w1.applied} to ${line.w1.applied}`, now.w1At(line), place);
+      line.incarnation === then.incarnation
+        ? order(line.state) - order(then.state)
+        : line.incarnation - then.incarnation;
+    if (back < 0)
+      found.damage(`${step} back to incarnation ${line.incarnation}, state ${line.state}`, line.offset, place);
+    const { incarnation, applied } = then.w1;
+    if (line.w1.incarnation < incarnation || (line.w1.incarnation === incarnation && line.w1.applied < applied))
+      found.damage(`member ${then.slot} went back from index ${applied} to ${line.w1.applied}`, now.w1At(line), place);
   }
   for (const [principal, word] of before.principals.entries()) {
     const [then, later] = [decodePrincipal(word).incarnation, decodePrincipal(now.principals[principal]!).incarnation];
-    if (later < then)
-      found.damage(`principal ${principal} went from incarnation ${then} to ${later}`, now.principalAt(principal), {
-        principal,
-      });
+    if (later < then) {
+      const what = `principal ${principal} went back from incarnation ${then} to ${later}`;
+      found.damage(what, now.principalAt(principal), { principal });
+    }
   }
   const [version, later] = [decodeRoot(before.log.root).version, decodeRoot(now.log.root).version];
-  if (later < version) found.damage(`the root went from version ${version} to ${later}`, now.rootAt);
+  if (later < version) found.damage(`the root went back from version ${version} to ${later}`, now.rootAt);
   for (const [slot, word] of before.log.slots.entries()) {
-    const [then, lap] = [decodeSlot(word), decodeSlot(now.log.slots[slot]!)];
-    if (lap.lap < then.lap)
-      found.damage(`slot ${slot} went from lap ${then.lap} to ${lap.lap}`, now.geometry.logOffset + slot * 8, { slot });
-    else if (lap.lap === then.lap && then.address !== 0 && lap.address !== then.address)
-      found.damage(`slot ${slot} had a record, and has another in the same lap`, now.geometry.logOffset + slot * 8, {
-        slot,
-      });
+    const [then, is] = [decodeSlot(word), decodeSlot(now.log.slots[slot]!)];
+    const where = now.geometry.logOffset + slot * 8;
+    if (is.lap < then.lap) found.damage(`slot ${slot} went back from lap ${then.lap} to ${is.lap}`, where, { slot });
+    else if (is.lap === then.lap && then.address !== 0 && is.address !== then.address)
+      found.damage(`slot ${slot} had a record, and has another in the same lap`, where, { slot });
   }
+}
+
+/** Where a state comes in the life of an incarnation: FREE is its end. */
+function order(state: number): number {
+  return state === memberState.free ? memberState.fenced + 1 : state;
 }

@@ -14,7 +14,8 @@ export const I6 = overTables(
     if (!tables.log.complete) return;
     const { state } = tables.log;
     const { userPages, named } = tables;
-    const twice = named.twice > 0 ? new Map<number, number>() : undefined;
+    /** Of pages with two references: the first. */
+    const first = new Map<number, number>();
     for (const { inode, extents } of referents(state)) {
       for (const { at, page, pages } of extents) {
         if (page + pages > userPages) {
@@ -26,17 +27,10 @@ export const I6 = overTables(
         }
         const end = Math.min(page + pages, userPages);
         for (let here = page; here < end && !found.full; here++) {
-          if (twice !== undefined) {
-            const other = twice.get(here);
-            if (other === undefined) twice.set(here, inode);
-            else
-              found.damage(
-                other === inode
-                  ? `inode ${inode} has page ${here} twice`
-                  : `page ${here} is a page of inode ${other} and of inode ${inode}`,
-                tables.pageAt(here),
-                { inode, page: here },
-              );
+          if (named.twice.has(here)) {
+            const other = first.get(here);
+            if (other === undefined) first.set(here, inode);
+            else found.damage(sharing(here, other, inode), tables.pageAt(here), { inode, page: here });
           }
           const wrong = unlikeNamed(tables, here);
           if (wrong !== undefined)
@@ -54,6 +48,12 @@ export const I6 = overTables(
     }
   },
 );
+
+function sharing(page: number, one: number, other: number): string {
+  return one === other
+    ? `inode ${one} has page ${page} twice`
+    : `page ${page} is a page of inode ${one} and of inode ${other}`;
+}
 
 function unlikeNamed(tables: Tables, page: number): string | undefined {
   const group = tables.groupOf(page);

@@ -13,6 +13,14 @@ export const superblock = overImage(
       const advice = block === undefined ? '' : '; the tables are read by its copy';
       found.damage(`${main.problem.message}${advice}`, 0);
     }
+    if (block !== undefined) {
+      const { lease, delay, drift, wait } = block;
+      if (wait < ((lease + delay) * (1_000_000 + drift)) / 1_000_000)
+        found.note(
+          `observers wait for ${wait} ms, which is less than the lease and the delay of a step: the living may be declared dead`,
+          0,
+        );
+    }
     if (copy === undefined) return;
     if (copy.problem !== undefined) found.damage(`of the copy: ${copy.problem.message}`, copy.offset);
     else if (copy.state !== 0n)

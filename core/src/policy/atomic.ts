@@ -104,7 +104,7 @@ class AtomicAllocator implements Allocator {
         `a run of ${pages} pages is not possible: this region has ${total} for its users`,
       );
     }
-    if (!isPowerOfTwo(alignment)) {
+    if (alignment !== pageSize && !isPowerOfTwo(alignment)) {
       throw new ExomemError(
         'OutOfRange',
         `an alignment of ${alignment} bytes is not possible: it must be a power of two`,
@@ -120,9 +120,16 @@ class AtomicAllocator implements Allocator {
       );
     }
     if (this.#words.trouble) yield* this.#words.repair();
-    return pages <= groupPages
-      ? yield* this.#allocateSmall(request, alignment)
-      : yield* this.#allocateLong(request, alignment);
+    if (pages > groupPages) return yield* this.#allocateLong(request, alignment);
+    if (alignment <= pageSize) {
+      // The usual case at once: each generator that delegates costs as much as the exchange itself.
+      const owned = this.#table.pickOwn(pages, 1, undefined);
+      if (owned !== undefined) {
+        const extent = yield* this.#useOwn(owned, this.#table.picked, request);
+        if (extent !== undefined) return extent;
+      }
+    }
+    return yield* this.#allocateSmall(request, alignment);
   }
 
   *#allocateSmall(request: AllocationRequest, alignment: number): Protocol<Extent> {
@@ -168,7 +175,10 @@ class AtomicAllocator implements Allocator {
     let done = false;
     owned.busy = true;
     try {
-      yield* words.claimOwn(owned, (before | (named === true ? mask : runBits(index, pages, zero))) >>> 0);
+      const low = (before | (named === true ? mask : runBits(index, pages, zero))) >>> 0;
+      const claim = words.claim(owned, low);
+      const answer = (yield claim) as BatchAnswer;
+      if (!words.claimed(owned, low, claim, answer)) yield* words.lost(owned.group);
       if (zero) {
         yield* this.#clear(owned.group * this.#groupPages + index, pages);
         if (named !== true) yield* words.claimOwn(owned, (before | runBits(index, pages, false)) >>> 0);
@@ -350,9 +360,11 @@ class AtomicAllocator implements Allocator {
         yield* this.release(page, pages);
       } else if (pages <= this.#groupPages) {
         const group = Math.floor(page / this.#groupPages);
-        const owned = yield* words.await(group);
+        const owned = words.ready(group) ?? (yield* words.await(group));
         begun = true;
-        yield* this.#drop(owned, runMask(page - group * this.#groupPages, pages));
+        const mask = runMask(page - group * this.#groupPages, pages);
+        if (this.#keeps(owned, mask)) yield* words.change(owned, mask, 0);
+        else yield* words.changeAll([{ owned, mask, bits: 0 }]);
       } else {
         const parts = this.#parts(page, pages);
         const all = yield* words.awaitAll(parts.map(({ group }) => group));
@@ -698,16 +710,12 @@ class AtomicAllocator implements Allocator {
     return extent;
   }
 
-  /** Takes pages out of an own word; a group without a page in use is given up, but for a spare one. */
-  *#drop(owned: OwnedGroup, mask: number): Protocol<void> {
-    if ((owned.low & ~mask) !== 0) {
-      yield* this.#words.change(owned, mask, 0);
-    } else if (this.#table.spare === undefined || this.#table.spare === owned) {
-      this.#table.spare = owned;
-      yield* this.#words.change(owned, mask, 0);
-    } else {
-      yield* this.#words.changeAll([{ owned, mask, bits: 0 }]);
-    }
+  /** Whether a group stays ours without those pages: with others in use, or as the spare one. */
+  #keeps(owned: OwnedGroup, mask: number): boolean {
+    if ((owned.low & ~mask) !== 0) return true;
+    if (this.#table.spare !== undefined && this.#table.spare !== owned) return false;
+    this.#table.spare = owned;
+    return true;
   }
 
   // ---- the table

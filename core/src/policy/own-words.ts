@@ -1,5 +1,5 @@
 import { ExomemError } from '../errors.js';
-import type { Protocol } from '../protocol/protocol.js';
+import type { BatchStep, Protocol } from '../protocol/protocol.js';
 import { batch, pause } from '../protocol/protocol.js';
 import type { Geometry } from '../region/geometry.js';
 import { groupWordOffset, principalWordOffset, userGroups } from '../region/geometry.js';
@@ -118,6 +118,12 @@ export class OwnWords {
     }
   }
 
+  /** The same, if that is just now. */
+  ready(group: number): OwnedGroup | undefined {
+    const owned = this.table.owned.get(group);
+    return owned === undefined || owned.busy || owned.doubt ? undefined : owned;
+  }
+
   /** All of them at one moment: whoever waits holds nothing. */
   *awaitAll(groups: readonly number[]): Protocol<OwnedGroup[]> {
     for (;;) {
@@ -209,17 +215,25 @@ export class OwnWords {
     return owned;
   }
 
-  /**
-   * Changes an own word, and reads the own principal word behind it: what gives pages out. Its caller has marked the
-   * group as busy, and owes what the word must end as if this throws.
-   */
-  *claimOwn(owned: OwnedGroup, low: number): Protocol<void> {
+  /** The step that changes an own word, and reads the own principal word behind it: what gives pages out. */
+  claim(owned: OwnedGroup, low: number): BatchStep {
     const expected = joinWord(this.high, owned.low);
-    const claim = compareExchange(this.offset(owned.group), expected, joinWord(this.high, low));
-    const answer = (yield batch([claim, this.fence])) as BatchAnswer;
+    return batch([compareExchange(this.offset(owned.group), expected, joinWord(this.high, low)), this.fence]);
+  }
+
+  /** Takes in the answer to that. False: the word was not what we knew. @throws `Fenced` */
+  claimed(owned: OwnedGroup, low: number, step: BatchStep, answer: BatchAnswer): boolean {
     this.checkPrincipal(answer[1]);
-    if (answer[0] !== expected) yield* this.lost(owned.group);
+    if (answer[0] !== (step.steps[0] as WordStep).expected) return false;
     owned.low = low;
+    return true;
+  }
+
+  /** Both in one. Its caller has marked the group as busy, and owes what the word must end as if this throws. */
+  *claimOwn(owned: OwnedGroup, low: number): Protocol<void> {
+    const step = this.claim(owned, low);
+    const answer = (yield step) as BatchAnswer;
+    if (!this.claimed(owned, low, step, answer)) yield* this.lost(owned.group);
   }
 
   // ---- changes of own words

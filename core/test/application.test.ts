@@ -1,6 +1,19 @@
 import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
-import { Client, type ClientEvent, format, isExomemError, memberState, runSync, Steward } from '../src/index.js';
+import {
+  type BatchAnswer,
+  Client,
+  type ClientEvent,
+  format,
+  handOver,
+  isExomemError,
+  memberState,
+  migratePrincipal,
+  type Protocol,
+  runSync,
+  type Session,
+  Steward,
+} from '../src/index.js';
 import { FaultyTransport } from './faulty-session.js';
 import { surroundings } from './surroundings.js';
 
@@ -147,5 +160,75 @@ test('two who adopt at once: one gets it', async () => {
   assert.ok(transport.lanes.size > 0);
   await a.close().catch(() => undefined);
   await end();
+});
+/** Takes the first steps of a protocol, up to and with the first that `last` says yes to: there its client dies. */
+async function begin<T>(session: Session, protocol: Protocol<T>, last: (op: string) => boolean): Promise<void> {
+  let state = protocol.next();
+  for (;;) {
+    const step = state.value as { op: string };
+    const { offset, expected, desired, steps } = step as never as {
+      offset: number;
+      expected: bigint;
+      desired: bigint;
+      steps: [];
+    };
+    let answer: bigint | BatchAnswer | undefined;
+    if (step.op === 'batch') answer = await session.batch(steps);
+    else if (step.op === 'load') answer = await session.load(offset);
+    else if (step.op === 'compareExchange') answer = await session.compareExchange(offset, expected, desired);
+    else assert.is(step.op, 'drain');
+    if (last(step.op)) return;
+    state = protocol.next(answer);
+  }
+}
+
+test('that ends gives back what a dead predecessor had begun to build', async () => {
+  const { transport, open, keeper, end } = await region();
+  const a = await open();
+  const application = await a.register({ keep: 3_600_000 });
+  await (await application.allocate(20_000)).free();
+  // Pages that were written to are zeroed between the claim and the commit.
+  const building = application.allocator.allocate({ pages: 3, initialise: 'zero' });
+  await begin(a.session, building, (op) => op === 'batch');
+  assert.is((await keeper.usage()).withheld, 1, 'the head');
+  transport.kill(a.session);
+  await until(async () => (await keeper.members()).members[a.member.slot]?.state === memberState.free);
+  const b = await open();
+  const adopted = await b.adopt(application.principal);
+  assert.equal(await adopted.holdings(), []);
+  await adopted.end();
+  await until(async () => (await keeper.usage()).withheld === 0);
+  assert.is((await keeper.members()).principals.filter(({ state }) => state !== 0).length, 2);
+  await b.close();
+  await a.close().catch(() => undefined);
+  await end();
+});
+
+test('whoever is handed something learns of it, though the giver died before it could say so', async () => {
+  const { transport, open, end } = await region();
+  await end();
+  const b = await open();
+  const handed: number[] = [];
+  const events = b.events.subscribe((event: ClientEvent) => {
+    if (event.type === 'handed') handed.push(event.principal);
+  });
+  const a = await open();
+  await a.allocate(5000, { name: '/f' });
+  const application = await a.register({ keep: 3_600_000 });
+  const gaveIt = (op: string) => op === 'compareExchange';
+  await begin(a.session, migratePrincipal(a.geometry, application.identity, b.member), gaveIt);
+  const { members } = await b.members();
+  await begin(a.session, handOver(a.geometry, a.identity, members[b.member.slot]!), gaveIt);
+  transport.kill(a.session);
+  await until(() => handed.length > 0);
+  assert.equal(handed, [application.principal]);
+  await until(async () => (await b.members()).principals.filter(({ state }) => state !== 0).length === 2);
+  await b.namespace.unlink('/f');
+  await until(async () => (await b.usage()).withheld === 0);
+  await (await b.adopt(application.principal)).end();
+  assert.equal(handed, [application.principal], 'it is told once');
+  events.unsubscribe();
+  await b.close();
+  await a.close().catch(() => undefined);
 });
 test.run();

@@ -1,6 +1,7 @@
 import { ExomemError } from '../errors.js';
 import type { Allocator, Identity } from '../policy/policy.js';
 import { migratePrincipal } from '../protocol/adopt.js';
+import { takeIn } from '../protocol/grace.js';
 import { dropPrincipal } from '../protocol/membership.js';
 import { type AllocateOptions, Allocation } from './allocation.js';
 import type { Client } from './client.js';
@@ -62,9 +63,15 @@ export class Application {
   async end(): Promise<void> {
     if (this.#gone !== undefined) return;
     const { client, allocator } = this;
+    // Of what another client had allocated we may not know yet.
+    await client.run(allocator.discover());
     await client.run(allocator.surrender());
-    if (allocator.empty) await client.run(dropPrincipal(client.geometry, this.identity));
+    const { empty } = allocator;
+    if (empty) await client.run(dropPrincipal(client.geometry, this.identity));
+    allocator.retire();
     this.#end('the application has ended');
+    // What a dead predecessor was about to build is withheld until the log has been looked at.
+    if (!empty) await client.runOnLog(takeIn(client, this.identity));
   }
 
   #end(why: string): void {

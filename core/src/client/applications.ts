@@ -69,15 +69,23 @@ export class Applications {
     return lines.find((line) => line.principal === principal);
   }
 
-  /** Those that were handed to this client and that nobody acts for yet. */
+  /** Those that were handed to this client, that nobody acts for yet, and that this has not answered before. */
   async handed(): Promise<number[]> {
     const { geometry, member } = this.#client;
     const lines = await this.#client.run(readPrincipals(geometry));
-    return lines
-      .filter((line) => line.state === principalState.active && line.policy !== 0 && isOurs(line, member))
-      .map(({ principal }) => principal)
-      .filter((principal) => !this.#active.has(principal));
+    const news = lines.filter(
+      (line) =>
+        line.state === principalState.active &&
+        line.policy !== 0 &&
+        isOurs(line, member) &&
+        !this.#active.has(line.principal) &&
+        this.#told.get(line.principal) !== line.word,
+    );
+    for (const { principal, word } of news) this.#told.set(principal, word);
+    return news.map(({ principal }) => principal);
   }
+  /** The words of those. */
+  readonly #told = new Map<number, bigint>();
 
   /** Somebody asks that an application of ours moves to the member of that slot. */
   async asked(principal: number, slot: number): Promise<void> {

@@ -604,6 +604,9 @@ export class Client implements AsyncDisposable {
         const silent = this.#stewards.observe(stewards, this.member.slot, now, this.superblock.wait);
         // Where there is a steward that beats, it does that for all.
         if (silent.length === stewards.length) await this.lookAfter();
+        // Who handed something over may have died before it could say so.
+        await this.receive();
+        await this.#announce();
       }
     } catch (error) {
       this.#missed(error);
@@ -645,10 +648,16 @@ export class Client implements AsyncDisposable {
       await this.#applications.asked(wanted.principal, wanted.pages);
     } else if (wanted.pages === 0) {
       await this.receive();
-      for (const principal of await this.#applications.handed()) this.#events.next({ type: 'handed', principal });
+      await this.#announce();
     } else if (wanted.pages <= this.geometry.groupPages) {
       await this.run(this.allocator.giveRoom(wanted, wanted.pages));
     }
+  }
+
+  /** Tells, once each, of applications that were handed to this client and that nobody acts for yet. */
+  async #announce(): Promise<void> {
+    if (!this.#events.observed) return;
+    for (const principal of await this.#applications.handed()) this.#events.next({ type: 'handed', principal });
   }
 
   /** Declares a member dead at once, and shuts it out. Whether it was there. */

@@ -1,0 +1,72 @@
+/**
+ * The appliance of the hunt, in a process of its own: regions that are asked for over the channel to its parent, each with
+ * a steward if that is wanted. Ends with its parent.
+ */
+import { Client, format, type MemberLine, RegionMemory, runSync, Steward } from '@exomem/core';
+import { sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
+import { Appliance, tcp } from '@exomem/transport-tcp';
+import { surroundings } from 'exomem';
+
+/** What its parent asks. */
+export type Ask =
+  | {
+      readonly id: number;
+      readonly ask: 'open';
+      readonly size: number;
+      readonly lease: number;
+      readonly steward: boolean;
+    }
+  | { readonly id: number; readonly ask: 'close'; readonly name: string };
+/** What it answers. */
+export interface Answer {
+  readonly id: number;
+  readonly name: string;
+  readonly url: string;
+  /** The member that the steward is. */
+  readonly steward?: Pick<MemberLine, 'slot' | 'incarnation'>;
+  readonly error?: string;
+}
+
+interface Kept {
+  readonly client: Client;
+  readonly steward: Steward;
+}
+
+const appliance = new Appliance({ limits: { connections: 1024 } });
+const stewards = new Map<string, Kept>();
+let regions = 0;
+
+async function open({ id, size, lease, steward }: Extract<Ask, { ask: 'open' }>): Promise<Answer> {
+  const name = `r${++regions}`;
+  const segments = [new SharedArrayBuffer(size)];
+  const session = await sharedArrayBuffer({ r: segments }).connect('sab:r', { clientId: new Uint8Array(16), lane: 0 });
+  runSync(format(size, { zeroed: true, lease, wait: Math.ceil(lease * 1.3) }), { session, surroundings });
+  appliance.expose(name, new RegionMemory(segments));
+  const url = appliance.url(name);
+  if (!steward) return { id, name, url };
+  const client = await Client.open({ transport: tcp(), url, surroundings, role: 'steward', label: 'steward' });
+  const kept = { client, steward: new Steward(client, { interval: 100 }) };
+  kept.steward.start();
+  stewards.set(name, kept);
+  const { slot, incarnation } = client.member;
+  return { id, name, url, steward: { slot, incarnation } };
+}
+
+async function close({ id, name }: Extract<Ask, { ask: 'close' }>): Promise<Answer> {
+  const kept = stewards.get(name);
+  stewards.delete(name);
+  await kept?.steward.stop();
+  await kept?.client.close();
+  appliance.withdraw(name);
+  return { id, name, url: '' };
+}
+
+await appliance.listen('127.0.0.1:0');
+process.on('message', (ask: Ask) => {
+  const work = ask.ask === 'open' ? open(ask) : close(ask);
+  work
+    .catch((error) => ({ id: ask.id, name: '', url: '', error: String(error) }))
+    .then((answer) => process.send!(answer));
+});
+process.on('disconnect', () => process.exit());
+process.send!({ id: 0 });

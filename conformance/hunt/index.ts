@@ -1,0 +1,59 @@
+/**
+ * Real processes that die, over a real network. `npm run hunt -- WHAT [OPTION ...]`; it ends with 1 if anything was found.
+ *
+ *   kill   ends a process right before, during and right after each wire step of each operation
+ *   stop   stops it there, past its lease, and lets it go on when others have what it had
+ */
+import { parseArgs } from 'node:util';
+import { type Side, sides } from './deadly.js';
+import { kill } from './kill.js';
+import { operations } from './operations/index.js';
+
+const { values, positionals } = parseArgs({
+  options: {
+    operation: { type: 'string', multiple: true },
+    from: { type: 'string' },
+    to: { type: 'string' },
+    side: { type: 'string', multiple: true },
+    sample: { type: 'string' },
+    seed: { type: 'string' },
+    'at-once': { type: 'string' },
+    lease: { type: 'string' },
+  },
+  allowPositionals: true,
+});
+const number = (text: string | undefined): number | undefined => (text === undefined ? undefined : Number(text));
+
+async function atSteps(signal: 'SIGKILL' | 'SIGSTOP'): Promise<boolean> {
+  const wrong = values.side?.find((side) => !sides.includes(side as Side));
+  if (wrong !== undefined) throw new Error(`there is no side "${wrong}"; there are ${sides.join(', ')}`);
+  const began = performance.now();
+  const { cases, failures } = await kill({
+    signal,
+    operations: values.operation,
+    from: number(values.from),
+    to: number(values.to),
+    sides: values.side as Side[] | undefined,
+    sample: number(values.sample),
+    seed: number(values.seed),
+    atOnce: number(values['at-once']),
+    lease: number(values.lease),
+    tell: (line) => console.log(line),
+  });
+  console.log(`${cases} cases, ${failures.length} failed, ${Math.round((performance.now() - began) / 1000)} s`);
+  return failures.length === 0;
+}
+
+const hunts: Record<string, () => Promise<boolean>> = {
+  kill: () => atSteps('SIGKILL'),
+  stop: () => atSteps('SIGSTOP'),
+};
+
+const [what] = positionals;
+if (what === undefined || hunts[what] === undefined) {
+  console.error(`npm run hunt -- ${Object.keys(hunts).join(' | ')} [--operation NAME] [--from STEP] [--to STEP] ...`);
+  console.error(`operations: ${operations.map(({ name }) => name).join(', ')}`);
+  process.exitCode = 2;
+} else {
+  process.exitCode = (await hunts[what]()) ? 0 : 1;
+}

@@ -1,0 +1,149 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, isExomemError, userGroups } from '@exomem/core';
+import { tcp } from '@exomem/transport-tcp';
+import { surroundings } from 'exomem';
+import type { Ground } from './ground.js';
+import { differs } from './pattern.js';
+import { type Company, type Scan, scan } from './scan.js';
+
+/** Milliseconds after which what has not come to rest never will. */
+const patience = 60_000;
+const regionBytes = 6 * 1024 * 1024;
+
+export interface SceneOptions {
+  readonly bytes?: number;
+  /** Whether a steward keeps the region. */
+  readonly steward: boolean;
+}
+
+/** A region of its own, with those who are there beside a victim. */
+export class Scene implements AsyncDisposable {
+  readonly url: string;
+  readonly #ground: Ground;
+  readonly #name: string;
+  readonly #steward: { readonly slot: number; readonly incarnation: number } | undefined;
+  readonly #clients = new Set<Client>();
+  readonly #observer: Client;
+  /** Applications that wait to be adopted. */
+  readonly kept = new Set<number>();
+  /** What a part of an operation leaves for a later one of the same. */
+  readonly memo: Record<string, unknown> = {};
+
+  private constructor(ground: Ground, opened: Awaited<ReturnType<Ground['region']>>, observer: Client) {
+    this.#ground = ground;
+    this.#name = opened.name;
+    this.url = opened.url;
+    this.#steward = opened.steward;
+    this.#observer = observer;
+  }
+
+  static async open(ground: Ground, options: SceneOptions): Promise<Scene> {
+    const opened = await ground.region(options.bytes ?? regionBytes, options.steward);
+    const { url } = opened;
+    return new Scene(ground, opened, await Client.open({ transport: tcp(), url, surroundings, role: 'observer' }));
+  }
+
+  /** Somebody who only looks. */
+  get observer(): Client {
+    return this.#observer;
+  }
+
+  /** Joins another client. It is closed with the scene, unless it has left before. */
+  async join(label = 'witness', role: 'member' | 'steward' = 'member'): Promise<Client> {
+    const client = await Client.open({ transport: tcp(), url: this.url, surroundings, role, label });
+    this.#clients.add(client);
+    return client;
+  }
+
+  /** Takes leave of a client that was joined here. */
+  async part(client: Client): Promise<void> {
+    this.#clients.delete(client);
+    await client.close();
+  }
+
+  /** A client of the scene dies: it is declared dead, and not recovered yet. */
+  async kill(client: Client): Promise<void> {
+    this.#clients.delete(client);
+    await this.#observer.kick(client.member.slot);
+    await client.close();
+  }
+
+  /** Waits until everything is as it has to be. `held`: what those who live were told that they hold, in pages. */
+  async rest(held?: ReadonlyMap<number, number>): Promise<Scan> {
+    const members = [...this.#clients].map((client) => client.member);
+    const company: Company = {
+      members: this.#steward === undefined ? members : [...members, this.#steward],
+      kept: [...this.kept],
+      held,
+    };
+    for (const until = performance.now() + patience; ; ) {
+      const found = await scan(this.#observer, company);
+      if (found.wrong.length === 0) return found;
+      if (performance.now() > until) throw new Error(`it does not come to rest: ${found.wrong.slice(0, 8).join('; ')}`);
+      await sleep(100);
+    }
+  }
+
+  /** The bytes of a file as anybody sees them; undefined if there is none of that name. */
+  async read(path: string): Promise<Uint8Array | undefined> {
+    try {
+      await using file = await this.#observer.namespace.open(path);
+      const bytes = new Uint8Array(file.size);
+      await file.read(0, bytes);
+      return bytes;
+    } catch (error) {
+      if (isExomemError(error, 'NotFound')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Removes all names: afterwards every page is free again, and whoever is given one finds zeros in it. */
+  async clear(): Promise<void> {
+    const client = await this.join('sweeper');
+    for (const application of [...this.#clients].flatMap(({ applications }) => applications)) await application.end();
+    await this.#remove(client, '/');
+    const { free, total } = await this.rest();
+    if (free !== total) throw new Error(`${total - free} of ${total} pages did not come back`);
+    await this.#findZeros(client);
+  }
+
+  async #remove(client: Client, directory: string): Promise<void> {
+    for (const { name, stat } of await client.namespace.list(directory)) {
+      const path = `${directory}${name}`;
+      if (stat.kind !== 'directory') await client.namespace.unlink(path);
+      else {
+        await this.#remove(client, `${path}/`);
+        await client.namespace.rmdir(path);
+      }
+    }
+  }
+
+  async #findZeros(client: Client): Promise<void> {
+    const { geometry } = client;
+    const pages = Math.floor((userGroups(geometry) * geometry.groupPages * 3) / 4);
+    const all = await client.allocate(pages * geometry.pageSize);
+    const bytes = new Uint8Array(all.length);
+    await all.read(0, bytes);
+    const at = bytes.findIndex((byte) => byte !== 0);
+    if (at >= 0) throw new Error(`a fresh page, at ${all.offset + at}, shows bytes of another`);
+    await all.free();
+  }
+
+  /** Ends everybody, and takes the region away. */
+  async close(): Promise<void> {
+    for (const client of this.#clients) await client.close();
+    await this.#observer.close();
+    await this.#ground.withdraw(this.#name);
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** @throws where bytes are not those that were acknowledged. */
+export function mustBe(what: string, bytes: Uint8Array | undefined, seed: number, length: number): void {
+  if (bytes === undefined) throw new Error(`${what} is not there, and was acknowledged`);
+  if (bytes.length !== length) throw new Error(`${what} has ${bytes.length} bytes, and ${length} were acknowledged`);
+  const at = differs(bytes, seed);
+  if (at >= 0) throw new Error(`byte ${at} of ${what} is ${bytes[at]}, which nobody wrote`);
+}

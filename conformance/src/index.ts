@@ -1,2 +1,2 @@
-export * from './transport-laws/index.js';
 export * from './policy-laws/index.js';
+export * from './transport-laws/index.js';

@@ -293,6 +293,15 @@ test('gives room away together with the custody of what is named there', () => {
   const to = taker.allocator.identity;
   assert.not(giver.run(giver.allocator.giveRoom(to, 3)));
   giver.allocator.settle(named.page, 5);
+  // Anybody can write anything into the word that asks.
+  for (const nobody of [
+    { ...to, incarnation: to.incarnation + 1 },
+    { ...to, incarnation: to.incarnation - 1 },
+    { principal: 0, incarnation: 0 },
+    { principal: 65_535, incarnation: 1 },
+  ]) {
+    assert.not(giver.run(giver.allocator.giveRoom(nobody, 3)));
+  }
   assert.not(giver.run(giver.allocator.giveRoom(to, 12)));
   assert.not(giver.run(giver.allocator.giveRoom(giver.allocator.identity, 3)));
   assert.ok(giver.run(giver.allocator.giveRoom(to, 3)));

@@ -613,7 +613,12 @@ class AtomicAllocator implements Allocator {
   }
 
   *giveRoom(to: { principal: number; incarnation: number }, pages: number): Protocol<boolean> {
-    if (to.principal === this.identity.principal) return false;
+    // Who asks has said so in a word that anybody can write: it may be gone, or never have been.
+    if (to.principal === this.identity.principal || to.principal < 1) return false;
+    if (to.principal > this.#geometry.principalSlots) return false;
+    const asker = load(principalWordOffset(this.#geometry, to.principal));
+    const before = decodePrincipal(yield* loadSurely(asker));
+    if (before.state !== principalState.active || before.incarnation !== to.incarnation) return false;
     if (this.#words.trouble) yield* this.#words.repair();
     yield drain;
     const owned = this.#table.pickGift(pages);
@@ -622,7 +627,7 @@ class AtomicAllocator implements Allocator {
     const toHigh = ownerHalf(to.principal, to.incarnation);
     yield* this.#words.give(owned, toHigh);
     // Whoever asked may have left meanwhile: a word of a principal that is no more is anybody's to take, so ours.
-    const principal = decodePrincipal(yield* loadSurely(load(principalWordOffset(this.#geometry, to.principal))));
+    const principal = decodePrincipal(yield* loadSurely(asker));
     const gone =
       principal.state === principalState.free
         ? principal.incarnation >= to.incarnation

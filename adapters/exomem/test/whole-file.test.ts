@@ -130,4 +130,17 @@ test('in more pieces than a record can name it appears whole all the same', () =
     await memory.files.unlink('/x');
   }));
 
+test('more clients than there are groups of pages each find room for a page', async () => {
+  await using service = await Service.start({ size: 4 * MiB, listen: '127.0.0.1:0' });
+  const groups = service.superblock.geometry.groupCount;
+  for (let at = 0; at < groups + 8; at++) {
+    await using memory = await open(service.url);
+    await using file = new WholeFile(memory.client, 100);
+    await file.write(new Uint8Array(100).fill(at));
+    await file.commit(1, `f${at}`, own);
+  }
+  await using memory = await open(service.url);
+  for (let at = 0; at < groups + 8; at++) assert.is((await memory.readFile(`/f${at}`))[99], at);
+});
+
 test.run();

@@ -71,6 +71,8 @@ export interface ClientOptions extends CallOptions {
 
 /** Milliseconds between two looks at the region. */
 const clientTick = 500;
+/** Milliseconds after which who looks for room asks everybody again. */
+const askAgain = 150;
 const stewardTick = 100;
 
 /**
@@ -520,6 +522,7 @@ export class Client implements AsyncDisposable {
   async allocateExtent(request: AllocationRequest, allocator = this.allocator): Promise<Extent> {
     const { now } = this.surroundings;
     let deadline = 0;
+    let nextAsk = 0;
     for (;;) {
       try {
         return await this.run(allocator.allocate(request));
@@ -531,10 +534,14 @@ export class Client implements AsyncDisposable {
           // What our own files have taken ahead is the nearest.
           for (const file of this.#files.values()) await file.shrink();
           await this.lookAfter();
-          await this.#askAround(request.pages, allocator.identity);
         } else if (now() >= deadline) {
           this.#fullUntil = now() + 1000;
           throw error;
+        }
+        // Who is asked may have its hands full, or take in what it could give a moment later.
+        if (now() >= nextAsk) {
+          nextAsk = now() + askAgain;
+          await this.#askAround(request.pages, allocator.identity);
         }
         await this.surroundings.sleep(50);
         await this.#beat().catch((error) => this.#missed(error));

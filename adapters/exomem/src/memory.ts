@@ -40,10 +40,13 @@ export class Memory implements AsyncDisposable {
   }
 
   /**
-   * Sets `bytes` bytes aside for this program; with a `name` they are a file, and stay.
-   * @throws `OutOfRange`, `RegionFull`, `Fragmented`, `Exists`, `NotFound` (the name's directory), `Aborted`, ...
+   * Sets `bytes` bytes aside for this program; with a `name` they are a file, and stay. Directories on the way to it are
+   * made.
+   * @throws `OutOfRange`, `RegionFull`, `Fragmented`, `Exists`, `NotDirectory`, `Aborted`, ...
    */
-  allocate(bytes: number, options: AllocateOptions = {}): Promise<Allocation> {
+  async allocate(bytes: number, options: AllocateOptions = {}): Promise<Allocation> {
+    const directory = options.name?.slice(0, options.name.lastIndexOf('/'));
+    if (directory) await this.client.namespace.mkdir(directory, { recursive: true });
     return this.client.allocate(bytes, options);
   }
 

@@ -18,16 +18,16 @@ test('allocates, reads, writes; with a name it is a file', async () => {
   await plain.read(999, back);
   assert.equal([...back], [0, 1, 2, 3, 0]);
   await plain.free();
-  const named = await memory.allocate(5000, { name: '/model' });
+  const named = await memory.allocate(5000, { name: '/models/of/model' });
   await named.write(0, new TextEncoder().encode('weights'));
-  assert.is(String((await server.run(['cat', '/model'])).stdout.subarray(0, 7)), 'weights');
+  assert.is(String((await server.run(['cat', '/models/of/model'])).stdout.subarray(0, 7)), 'weights');
   await memory.writeFile('/notes', new TextEncoder().encode('hello'));
   assert.is(new TextDecoder().decode(await memory.readFile('/notes')), 'hello');
   await memory.writeFile('/notes', new Uint8Array());
   assert.is((await memory.readFile('/notes')).length, 0);
   assert.equal(
     (await memory.files.list('/')).map(({ name }) => name),
-    ['model', 'notes'],
+    ['models', 'notes'],
   );
   const { members } = await memory.members();
   assert.equal(

@@ -211,11 +211,59 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
 
   command(
     'members [region]',
-    'Show who is there, and what they hold.',
+    'Show who is there, what they hold, and which applications outlive them.',
     ['exomem members tcp://127.0.0.1:7070/default', 'exomem members --check --json'],
     async (context, region: string | undefined, options: { check?: boolean }) =>
       (await import('../commands/members.js')).members(context, region, options),
   ).option('--check', 'look twice, two thirds of a lease apart: whose heart does not beat is silent');
+
+  command(
+    'migrate <principal> <member> [region]',
+    'Move an application to another member: the one that has it is asked, and gives it. No byte of it is copied.',
+    [
+      'exomem migrate 7 3                          # numbers as `exomem members` shows them',
+      'exomem migrate 7 3 --timeout 1m tcp://127.0.0.1:7070/default',
+      'exomem migrate 7 3 --force                  # the one that has it is declared dead: it is shown what that frees',
+    ],
+    async (
+      context,
+      principal: string,
+      member: string,
+      region: string | undefined,
+      options: import('../commands/migrate.js').MigrateFlags,
+    ) => (await import('../commands/migrate.js')).migrate(context, principal, member, region, options),
+  )
+    .option('--timeout <duration>', 'how long it may take the one that has it (default 10s)')
+    .option('--force', 'declare the one that has it dead, with all it acts for')
+    .option('-y, --yes', 'do not ask before that');
+
+  command(
+    'adopt <principal> [region]',
+    'Take an application whose member is dead, for another member or to free it.',
+    [
+      'exomem adopt 7 --to 3                       # numbers as `exomem members` shows them',
+      'exomem adopt 7 --free tcp://127.0.0.1:7070/default',
+    ],
+    async (
+      context,
+      principal: string,
+      region: string | undefined,
+      options: import('../commands/adopt.js').AdoptFlags,
+    ) => (await import('../commands/adopt.js')).adopt(context, principal, region, options),
+  )
+    .option('--to <member>', 'the slot of the member that has it from now on')
+    .option('--free', 'its memory becomes free');
+
+  command(
+    'kick <member> [region]',
+    'Declare a member dead at once. What that frees and what is kept is shown before.',
+    [
+      'exomem kick 5                               # the slot, as `exomem members` shows it',
+      'exomem kick 5 --yes --json tcp://127.0.0.1:7070/default',
+    ],
+    async (context, member: string, region: string | undefined, options: { yes?: boolean }) =>
+      (await import('../commands/kick.js')).kick(context, member, region, options),
+  ).option('-y, --yes', 'do not ask');
 
   command(
     'dump [region]',

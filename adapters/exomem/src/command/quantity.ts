@@ -59,9 +59,11 @@ export function typeSize(bytes: number): string {
   return String(bytes);
 }
 
-/** For people: `10 s`, `500 ms`. */
+/** For people: `10 s`, `500 ms`, `4.6 h`. */
 export function formatDuration(duration: number): string {
   if (duration < 1000) return `${Math.round(duration)} ms`;
   if (duration < 120_000) return `${Number((duration / 1000).toFixed(1))} s`;
-  return `${Number((duration / 60_000).toFixed(1))} min`;
+  if (duration < 7_200_000) return `${Number((duration / 60_000).toFixed(1))} min`;
+  if (duration < 172_800_000) return `${Number((duration / 3_600_000).toFixed(1))} h`;
+  return `${Number((duration / 86_400_000).toFixed(1))} d`;
 }

@@ -11,6 +11,7 @@ import {
 import type { Context } from '../command/context.js';
 import { exitCodes } from '../command/exit-code.js';
 import { parseRegion } from '../command/location.js';
+import { parseMember } from '../command/number.js';
 import { dumpGroups } from '../dump/groups.js';
 import { fileImage, type RegionImage, readWords, servedImage } from '../dump/image.js';
 import { type Dump, line } from '../dump/line.js';
@@ -58,13 +59,6 @@ async function openImage(context: Context, text: string | undefined): Promise<Re
   } catch (error) {
     throw localFailure(error, text);
   }
-}
-
-function parseMember(text: string): number {
-  if (/^\d{1,5}$/.test(text)) return Number(text);
-  throw new ExomemError('OutOfRange', `"${text}" is no member slot`, {
-    advice: '`exomem members` shows which there are',
-  });
 }
 
 async function* lines(image: RegionImage, flags: DumpFlags, member: number | undefined): Dump {

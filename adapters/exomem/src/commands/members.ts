@@ -1,14 +1,8 @@
-import {
-  type Client,
-  type MemberLine,
-  memberState,
-  type PrincipalLine,
-  principalState,
-  type Usage,
-} from '@exomem/core';
+import { type Client, type MemberLine, memberState, type PrincipalLine } from '@exomem/core';
 import type { Context } from '../command/context.js';
 import { paint, printable } from '../command/output.js';
 import { formatDuration, formatSize } from '../command/quantity.js';
+import { isKept, keepOf, Roster } from './roster.js';
 
 interface Row {
   readonly member: MemberLine;
@@ -19,21 +13,26 @@ interface Row {
 
 const stateNames = Object.fromEntries(Object.entries(memberState).map(([name, state]) => [state, name]));
 
-/** Shows the member table: who is there, who left, who is dead, and how many pages each keeps from others. */
+/**
+ * Shows the member table: who is there, who left, who is dead, and how many pages each keeps from others; and the
+ * applications, which outlive a member.
+ */
 export async function members(context: Context, text: string | undefined, flags: { check?: boolean }): Promise<void> {
   const { output } = context;
   const url = context.region(text);
   await using client = await context.look(url);
   const still = flags.check ? await silent(client, context.signal) : new Set<number>();
-  const tables = await client.members();
-  const usage = await client.usage();
-  const rows = rowsOf(tables.members, tables.principals, usage);
+  const roster = await Roster.read(client);
+  const { usage } = roster;
+  const rows = rowsOf(roster);
   const { pageSize } = client.geometry;
-  const orphans = orphansOf(tables.members, tables.principals, usage);
+  const orphans = orphansOf(roster);
+  const applications = applicationsOf(roster, still, pageSize);
   const { lease } = client.superblock;
   if (output.json) {
     const { principals: _, ...pages } = usage;
-    output.value({ url, lease, pageSize, members: rows.map((row) => plain(row, still, pageSize)), orphans, pages });
+    const shown = rows.map((row) => plain(row, still, pageSize));
+    output.value({ url, lease, pageSize, members: shown, applications, orphans, pages });
     return;
   }
   if (rows.length === 0) output.line('nobody is there');
@@ -42,6 +41,11 @@ export async function members(context: Context, text: string | undefined, flags:
       [['SLOT', 'STATE', 'NAME', 'PROCESS', 'HOLDS', ''], ...rows.map((row) => cells(row, still, pageSize))],
       [0, 3, 4],
     );
+  if (applications.length > 0) {
+    output.line();
+    output.table([['APPLICATION', 'MEMBER', '', 'HOLDS', ''], ...applications.map(applicationCells)], [0, 1, 3]);
+    output.line();
+  }
   for (const { principal, pages } of orphans) {
     output.line(`principal ${principal} has no member, and keeps ${pages} pages until a steward finds them`);
   }
@@ -62,34 +66,70 @@ async function silent(client: Client, signal: AbortSignal): Promise<Set<number>>
   return new Set(watched.filter(({ slot, word }) => before.get(slot) === word).map(({ slot }) => slot));
 }
 
-function rowsOf(lines: readonly MemberLine[], principals: readonly PrincipalLine[], usage: Usage): Row[] {
-  return lines
+function rowsOf(roster: Roster): Row[] {
+  return roster.members
     .filter(({ state }) => state !== memberState.free)
     .map((member) => {
-      const own = principals.filter((line) => refersTo(line, member));
-      return { member, principals: own, pages: own.reduce((sum, { principal }) => sum + pagesOf(usage, principal), 0) };
+      const own = roster.principals.filter((line) => refersTo(line, member));
+      return { member, principals: own, pages: own.reduce((sum, { principal }) => sum + roster.pages(principal), 0) };
     });
 }
 
-/** Principals that are in use and refer to a member that is not there any more. */
-function orphansOf(
-  lines: readonly MemberLine[],
-  principals: readonly PrincipalLine[],
-  usage: Usage,
-): { principal: number; pages: number }[] {
-  return principals
-    .filter(({ state }) => state !== principalState.free)
-    .filter((line) => !lines.some((member) => member.state !== memberState.free && refersTo(line, member)))
-    .map(({ principal }) => ({ principal, pages: pagesOf(usage, principal) }));
+/** Principals that are in use, refer to a member that is not there any more, and wait for nobody to adopt them. */
+function orphansOf(roster: Roster): { principal: number; pages: number }[] {
+  return roster.principals
+    .filter((line) => !isKept(line))
+    .filter((line) => !roster.members.some((member) => member.state !== memberState.free && refersTo(line, member)))
+    .map(({ principal }) => ({ principal, pages: roster.pages(principal) }));
+}
+
+/** An application, and whether there is somebody who acts for it. */
+interface ApplicationRow {
+  readonly principal: number;
+  readonly incarnation: number;
+  /** Its slot; of a dead one, what it was. */
+  readonly member: number;
+  readonly memberIncarnation: number;
+  readonly state: 'alive' | 'silent' | 'dead';
+  /** Milliseconds that it is kept for adoption after its member's death. */
+  readonly keep: number | 'forever';
+  readonly pages: number;
+  readonly bytes: number;
+  readonly note: string;
+}
+
+function applicationsOf(roster: Roster, still: ReadonlySet<number>, pageSize: number): ApplicationRow[] {
+  return roster.applications.map((line) => {
+    const { principal, incarnation, member, memberIncarnation, policy } = line;
+    const state = roster.owner(line) === undefined ? 'dead' : still.has(member) ? 'silent' : 'alive';
+    const pages = roster.pages(principal);
+    const { text: note, value: keep } = keepOf(policy);
+    return {
+      principal,
+      incarnation,
+      member,
+      memberIncarnation,
+      state,
+      keep,
+      pages,
+      bytes: pages * pageSize,
+      note: state === 'dead' && isKept(line) ? `${note}: exomem adopt ${principal} --to MEMBER` : note,
+    };
+  });
+}
+
+function applicationCells({ principal, member, state, bytes, note }: ApplicationRow): string[] {
+  return [
+    String(principal),
+    String(member),
+    state,
+    formatSize(bytes),
+    state === 'alive' ? note : paint('yellow', note),
+  ];
 }
 
 function refersTo(line: PrincipalLine, { slot, incarnation }: MemberLine): boolean {
-  return line.state !== principalState.free && line.member === slot && line.memberIncarnation === incarnation;
-}
-
-function pagesOf(usage: Usage, principal: number): number {
-  const own = usage.principals.get(principal);
-  return own === undefined ? 0 : own.held + own.withheld;
+  return line.member === slot && line.memberIncarnation === incarnation;
 }
 
 /** In words. FENCED is who left as well as who was declared dead: both are recovered, by the steward or by anybody. */

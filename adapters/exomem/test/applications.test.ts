@@ -91,6 +91,7 @@ test('migrate: who does not give it is named, and force shows first what it cost
   refused(await server.run([...move, '--timeout', '1500ms']), 9, /heard the request.*1\.5 s.*--force/);
   giver.child.kill('SIGSTOP');
   refused(await server.run([...move, '--timeout', '500ms']), 9, /did not hear.*members --check.*--force/);
+  assert.not.match(fine(await server.run(['dump', '--member', String(slot)])), /wanted/, 'it is taken back');
   giver.child.kill('SIGCONT');
   const shown = refused(await server.run([...move, '--force']), 2, /--yes/);
   assert.match(shown, new RegExp(`member ${slot} \\(keeps, process ${giver.child.pid}\\) acts for`));

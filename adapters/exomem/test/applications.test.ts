@@ -107,7 +107,7 @@ test('migrate: who does not give it is named, and force shows first what it cost
 });
 
 test('adopt: what a killed process left goes to another, or is freed', async () => {
-  await using server = await Server.start(['--lease', '1500ms']);
+  await using server = await Server.start(['--lease', '2500ms']);
   await using giver = await Owner.start(server, 'keeps', 'Infinity', 'gives');
   await using other = await Owner.start(server, 'keeps', hour, 'gives');
   await using taker = await Owner.start(server, 'takes');
@@ -122,9 +122,16 @@ test('adopt: what a killed process left goes to another, or is freed', async () 
   assert.equal(dead.orphans, [], 'they wait for adoption');
   assert.is(dead.applications.find(({ principal }) => String(principal) === first)!.keep, 'forever');
   assert.match(fine(await server.run(['members'])), new RegExp(`dead.*adopted.*exomem adopt ${first} --to`));
-  refused(await server.run(['migrate', first, to]), 9, /dead.*exomem adopt/);
-  refused(await server.run(['adopt', first]), 2, /--to MEMBER/);
-  refused(await server.run(['adopt', first, '--to', '63']), 3, /no member 63/);
+  const nobody = String([...Array(64).keys()].find((slot) => !dead.members.some((member) => member.slot === slot)));
+  const runs = [
+    ['migrate', first, to],
+    ['adopt', first],
+    ['adopt', first, '--to', nobody],
+  ].map((args) => server.run(args));
+  const [unasked, unsaid, unknown] = await Promise.all(runs);
+  refused(unasked!, 9, /dead.*exomem adopt/);
+  refused(unsaid!, 2, /--to MEMBER/);
+  refused(unknown!, 3, /no member/);
   fine(await server.run(['adopt', first, '--to', to]));
   assert.equal((await taker.told('took')).digests, giver.first.digests);
   assert.equal(JSON.parse(fine(await server.run(['adopt', second, '--free', '--json']))), {

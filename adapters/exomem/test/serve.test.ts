@@ -137,7 +137,7 @@ test('what is no region is refused with the reason, and nothing is written to it
 });
 
 test('a client that is killed is silent first, then dead; then what it held is free again', async () => {
-  await using server = await Server.start(['--lease', '1500ms']);
+  await using server = await Server.start(['--lease', '4s']);
   // It sends half a file, and waits for the rest.
   await using client = new Running(['put', '-', '/half'], { url: server.url });
   client.child.stdin!.write(new Uint8Array(8_000_000));

@@ -667,11 +667,16 @@ export class Client implements AsyncDisposable {
     for (const principal of await this.#applications.handed()) this.#events.next({ type: 'handed', principal });
   }
 
-  /** Declares a member dead at once, and shuts it out. Whether it was there. */
+  /** Declares the member that is in that slot now dead at once, and shuts it out. Whether it was there. */
   async kick(slot: number): Promise<boolean> {
-    const line = (await this.run(readMembers(this.geometry)))[slot];
-    if (line === undefined || (line.state !== memberState.active && line.state !== memberState.joining)) return false;
-    return this.run(fenceMember(this.geometry, line));
+    const seen = (await this.run(readMembers(this.geometry)))[slot];
+    // A heartbeat may fall between the look and the exchange: then the word is another, and the member the same.
+    for (let line = seen; line !== undefined; line = (await this.run(readMembers(this.geometry)))[slot]) {
+      const alive = line.state === memberState.active || line.state === memberState.joining;
+      if (!alive || line.incarnation !== seen!.incarnation) return false;
+      if (await this.run(fenceMember(this.geometry, line))) return true;
+    }
+    return false;
   }
 
   /** Declares dead who has stood still, recovers the dead, takes over what belongs to nobody. See {@link Guardian}. */

@@ -3,7 +3,7 @@ import { Observable } from 'rxjs/internal/Observable';
 import { Subject } from 'rxjs/internal/Subject';
 import { ExomemError, isExomemError } from '../errors.js';
 import { RecordArena } from '../namespace/arena.js';
-import { extentAt, type Inode } from '../namespace/inode.js';
+import type { Inode } from '../namespace/inode.js';
 import type { FileExtent } from '../namespace/operation.js';
 import { type Draft, NamespaceReplica } from '../namespace/replica.js';
 import type { NamespaceState } from '../namespace/state.js';
@@ -11,7 +11,7 @@ import { atomic } from '../policy/atomic.js';
 import type { AllocationPolicy, AllocationRequest, Allocator, Extent, Identity, Usage } from '../policy/policy.js';
 import { interrupted, surely } from '../policy/resolve.js';
 import { readSuperblock } from '../protocol/format.js';
-import { handedTo, judgeSuspects, sweepDismissed, takeIn } from '../protocol/grace.js';
+import { bequeath, handedTo, judgeSuspects, settleNames, sweepDismissed, takeIn } from '../protocol/grace.js';
 import {
   activate,
   ask,
@@ -19,10 +19,8 @@ import {
   beat,
   bindingOf,
   collectLeavers,
-  dropPrincipal,
   fenceMember,
   fenceSelf,
-  handOver,
   type Introduction,
   joinMember,
   type Member,
@@ -488,22 +486,9 @@ export class Client implements AsyncDisposable {
   }
   #snapshotAgain = 0;
 
-  /**
-   * These pages, which we made, were named by a record of ours. Somebody may have removed that name since: what no file
-   * has any more is let go, for the allocator passed over it as long as it was under construction.
-   */
+  /** See {@link settleNames}. */
   settle(inode: number, extents: readonly FileExtent[]): void {
-    const named = this.state.inodes.get(inode)?.extents ?? [];
-    for (const { at, page, pages } of extents) {
-      this.allocator.settle(page, pages);
-      for (let step = 0; step < pages; ) {
-        const found = named[extentAt(named, at + step)];
-        const there = found !== undefined && found.at <= at + step && found.page - found.at === page - at;
-        const count = there ? Math.min(pages, found.at + found.pages - at) - step : 1;
-        if (!there) this.allocator.dismiss(page + step, count, this.state.index - 1);
-        step += count;
-      }
-    }
+    settleNames(this.allocator, this.state, inode, extents);
   }
 
   /** Cuts a snapshot of the namespace, which truncates the log. */
@@ -773,18 +758,7 @@ export class Client implements AsyncDisposable {
     }
     await this.#applications.leave();
     await this.run(allocator.surrender());
-    await this.#replicaLock.run(async () => {
-      await this.run(this.replica.judgeReserve());
-      if (allocator.empty && !(await this.run(this.replica.ownsReserve()))) {
-        await this.run(dropPrincipal(geometry, identity));
-        return;
-      }
-      const lines = await this.run(readMembers(geometry));
-      const living = lines.filter((line) => line.state === memberState.active && line.slot !== this.member.slot);
-      living.sort((a, b) => Number(b.steward) - Number(a.steward));
-      for (const line of living) if (await this.run(handOver(geometry, identity, line))) return;
-      // Nobody is there: it stays as it is, for whoever comes next to recover.
-    });
+    await this.runOnLog(bequeath(this, this.member, identity));
     await this.#beatLock.run(async () => {
       await this.run(fenceSelf(geometry, this.#member!));
     });

@@ -1,6 +1,6 @@
 import { condemn } from '../protocol/adopt.js';
 import { fenceMember, readMembers, readPrincipals } from '../protocol/membership.js';
-import { recoverMember, recoverPrincipals, scrub } from '../protocol/recover.js';
+import { condemnStray, recoverMember, recoverPrincipals, scrub } from '../protocol/recover.js';
 import { memberState, principalState } from '../region/words.js';
 import type { Client } from './client.js';
 import type { StewardEvent } from './steward.js';
@@ -42,8 +42,10 @@ export class Guardian {
       tell({ type: 'recovered', member: line, recovery: await client.runOnLog(recoverMember(recoverer, line)) });
     }
     const principals = await client.run(readPrincipals(geometry));
+    // The members after them: who is not there then, in that incarnation, is dead.
     lines = await client.run(readMembers(geometry));
     for (const line of this.#kept.observe(principals, lines, now)) await client.run(condemn(geometry, line));
+    await client.run(condemnStray(geometry));
     const dying = (await client.run(readPrincipals(geometry))).filter(({ state }) => state === principalState.dying);
     if (dying.length > 0) {
       const groups = await client.runOnLog(recoverPrincipals(recoverer, dying));

@@ -33,9 +33,8 @@ export class KeptVigil {
     for (const line of principals) {
       const { principal, word, state, policy } = line;
       const seen = this.#seen.get(principal);
-      if (state !== principalState.active || !isGone(members[line.member], line)) this.#seen.delete(principal);
-      // Handed to a member that was recovered before the word said so: nobody looked for it there.
-      else if (decodeKeep(policy) === 0) over.push(line);
+      const kept = state === principalState.active && decodeKeep(policy) > 0;
+      if (!kept || !isGone(members[line.member], line)) this.#seen.delete(principal);
       else if (seen === undefined || seen.word !== word) this.#seen.set(principal, { word, since: now });
       else if (now - seen.since >= decodeKeep(policy)) over.push(line);
     }

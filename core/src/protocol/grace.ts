@@ -1,9 +1,12 @@
+import { extentAt } from '../namespace/inode.js';
+import type { FileExtent } from '../namespace/operation.js';
 import type { NamespaceReplica } from '../namespace/replica.js';
+import type { NamespaceState } from '../namespace/state.js';
 import type { Allocator, Identity } from '../policy/policy.js';
 import { surely } from '../policy/resolve.js';
 import type { Geometry } from '../region/geometry.js';
 import { memberState, principalState } from '../region/words.js';
-import { bindingOf, dropPrincipal, type Member, readMembers, readPrincipals } from './membership.js';
+import { bindingOf, dropPrincipal, handOver, type Member, readMembers, readPrincipals } from './membership.js';
 import type { Protocol } from './protocol.js';
 
 /** Who has pages of named files in its words: their custodian, who frees them when their time has come. */
@@ -61,6 +64,29 @@ export function* sweepDismissed(custodian: MemberCustodian, canRevoke: boolean):
   return freed;
 }
 
+/**
+ * These pages, which we made, were named by a record of ours. Somebody may have removed that name since: what no file
+ * has any more is let go, for the allocator passed over it as long as it was under construction.
+ */
+export function settleNames(
+  allocator: Allocator,
+  state: NamespaceState,
+  inode: number,
+  extents: readonly FileExtent[],
+): void {
+  const named = state.inodes.get(inode)?.extents ?? [];
+  for (const { at, page, pages } of extents) {
+    allocator.settle(page, pages);
+    for (let step = 0; step < pages; ) {
+      const found = named[extentAt(named, at + step)];
+      const there = found !== undefined && found.at <= at + step && found.page - found.at === page - at;
+      const count = there ? Math.min(pages, found.at + found.pages - at) - step : 1;
+      if (!there) allocator.dismiss(page + step, count, state.index - 1);
+      step += count;
+    }
+  }
+}
+
 /** Principals that were handed to this member and are nobody's application. */
 export function* handedTo(
   geometry: Geometry,
@@ -86,4 +112,25 @@ export function* takeIn(
   yield* allocator.merge(from);
   yield* replica.takeReserve(principal, incarnation);
   yield* dropPrincipal(replica.geometry, from);
+}
+
+/**
+ * What is left of a principal whose client leaves, when its anonymous memory is free: nothing, and it ends; or words that
+ * somebody else has to take care of, best a steward. Where nobody is there it stays as it is, for whoever comes next to recover.
+ */
+export function* bequeath(
+  { replica, allocator }: { readonly replica: NamespaceReplica; readonly allocator: Allocator },
+  { slot }: Pick<Member, 'slot'>,
+  identity: Identity,
+): Protocol<void> {
+  const { geometry } = replica;
+  yield* replica.judgeReserve();
+  if (allocator.empty && !(yield* replica.ownsReserve())) {
+    yield* dropPrincipal(geometry, identity);
+    return;
+  }
+  const lines = yield* readMembers(geometry);
+  const living = lines.filter((line) => line.state === memberState.active && line.slot !== slot);
+  living.sort((a, b) => Number(b.steward) - Number(a.steward));
+  for (const line of living) if (yield* handOver(geometry, identity, line)) return;
 }

@@ -9,10 +9,17 @@ import {
   principalWordOffset,
   userGroups,
 } from '../region/geometry.js';
-import { decodePrincipal, encodeMember, encodePrincipal, ownerOf, principalState } from '../region/words.js';
+import {
+  decodePrincipal,
+  encodeMember,
+  encodePrincipal,
+  memberState,
+  ownerOf,
+  principalState,
+} from '../region/words.js';
 import { load, read } from '../transport/step.js';
-import { decodeKeep } from './adopt.js';
-import { bindingOf, type MemberLine, type PrincipalLine, readPrincipals } from './membership.js';
+import { condemn, decodeKeep } from './adopt.js';
+import { bindingOf, type MemberLine, type PrincipalLine, readMembers, readPrincipals } from './membership.js';
 import type { Protocol } from './protocol.js';
 
 /** Who recovers: a client's own allocator and replica; one recovery at a time on them. */
@@ -82,6 +89,25 @@ export function* recoverPrincipals(recoverer: Recoverer, dying: readonly Princip
     yield* exchangeSurely(principalWordOffset(geometry, principal), word, free);
   }
   return groups;
+}
+
+/**
+ * Principals that die with their member, and whose member is no more: handed over at the very moment at which it died, so that
+ * those who recovered it did not see them. They become DYING. How many.
+ */
+export function* condemnStray(geometry: Geometry): Protocol<number> {
+  const principals = yield* readPrincipals(geometry);
+  // The members after them: one that is not there in that incarnation will never be again, and is shut out since.
+  const members = yield* readMembers(geometry);
+  let found = 0;
+  for (const line of principals) {
+    if (line.state !== principalState.registering && line.state !== principalState.active) continue;
+    if (decodeKeep(line.policy) > 0) continue;
+    const member = members[line.member];
+    if (member?.incarnation === line.memberIncarnation && member.state !== memberState.free) continue;
+    if (yield* condemn(geometry, line)) found++;
+  }
+  return found;
 }
 
 /**

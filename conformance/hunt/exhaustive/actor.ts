@@ -1,0 +1,605 @@
+import type { Outcome, SimulatedClient } from '@exomem/conformance/simulator';
+import {
+  type Allocator,
+  activate,
+  adoptPrincipal,
+  arenaHalf,
+  atomic,
+  beat,
+  bequeath,
+  collectLeavers,
+  condemn,
+  condemnStray,
+  decodeKeep,
+  type ErrorCode,
+  ExomemError,
+  type Extent,
+  type FileExtent,
+  fenceMember,
+  fenceSelf,
+  handedTo,
+  type Identity,
+  type Inode,
+  isExomemError,
+  joinMember,
+  judgeSuspects,
+  keepNot,
+  type Member,
+  memberAlive,
+  memberState,
+  migratePrincipal,
+  NamespaceReplica,
+  type Protocol,
+  pageOffset,
+  principalState,
+  RecordArena,
+  read,
+  readMembers,
+  readPrincipals,
+  recoverMember,
+  recoverPrincipals,
+  registerPrincipal,
+  scrub,
+  settleNames,
+  surely,
+  sweepDismissed,
+  takeIn,
+  write,
+} from '@exomem/core';
+import { mutate } from './mutation.js';
+import { Breach, type Plot } from './plot.js';
+
+const introduction = { clientId: new Uint8Array(16), steward: false, pid: 0, label: '' };
+
+/** Pages that a client was given and has not given back. */
+export interface Handle {
+  readonly extent: Extent;
+  readonly identity: Identity;
+  readonly named: boolean;
+}
+
+/** A client of the shipped code: what it has in its memory, and what it was told. */
+export class Actor {
+  member!: Member;
+  identity!: Identity;
+  allocator!: Allocator;
+  replica!: NamespaceReplica;
+  handles: Handle[] = [];
+  /** It knows that it was declared dead. */
+  gone = false;
+  /** It has left on its own. */
+  left = false;
+  /** Log indexes that something of its own has looked up at. */
+  pins: number[] = [];
+  /** Appends that it was told of as done. */
+  appended = 0;
+  /** Appends that it began. */
+  begun = 0;
+  #asking: { readonly pages: number; full: boolean } | undefined;
+
+  constructor(
+    readonly plot: Plot,
+    readonly name: string,
+    readonly simulated: SimulatedClient,
+  ) {}
+
+  /** It is a member, and has a principal. */
+  enter(member: Omit<Member, 'introduction'>, identity: Identity): void {
+    const { geometry } = this.plot;
+    this.member = { ...member, introduction };
+    this.identity = identity;
+    this.identities.push(identity);
+    this.allocator = atomic.create({ geometry, identity });
+    this.replica = new NamespaceReplica(geometry);
+    const half = arenaHalf(geometry, member.slot, member.incarnation);
+    this.replica.writeAs({ identity, arena: new RecordArena(half.offset, half.length) });
+    this.replica.listener = {
+      released: (page, pages, index) => this.allocator.dismiss(page, pages, index),
+      kept: (page, pages) => this.allocator.retain(page, pages),
+      removed: (inode, index) => this.#orphaned(inode, index),
+    };
+    this.replica.onReload = (before) => {
+      this.allocator.doubtNames();
+      const was = before.inodes.get(this.#open ?? 0);
+      if (was !== undefined && !this.replica.state.inodes.has(was.inode)) this.#orphaned(was, before.index);
+    };
+    if (this.plot.mutation?.enter !== undefined && this.name !== 'Z') this.plot.mutation.enter(this);
+  }
+
+  /** All that it acts or has acted for. */
+  readonly identities: Identity[] = [];
+
+  /** What the judgement of the future depends on beside what it was told. */
+  get fingerprint(): string {
+    return `${Number(this.gone)}${this.#asking?.full ?? ''}`;
+  }
+
+  /** Whether it may still touch what it was given: nobody has shut it out. */
+  get stands(): boolean {
+    return this.member !== undefined && !this.simulated.fenced;
+  }
+
+  lowest(): number {
+    return Math.min(this.replica.index, ...this.pins);
+  }
+
+  /** The inode of the file that it has open. */
+  #open: number | undefined;
+  /** That file has lost its last name. */
+  #orphan: { readonly index: number; readonly extents: readonly FileExtent[]; kept: boolean } | undefined;
+
+  #orphaned(inode: Inode, index: number): void {
+    if (inode.inode !== this.#open) return;
+    this.#orphan = { index, extents: inode.extents, kept: false };
+    this.pins.push(index);
+  }
+
+  #unpin(index: number): void {
+    this.pins.splice(this.pins.indexOf(index), 1);
+  }
+
+  /** Adds something to what it is to do. */
+  does<T>(
+    name: string,
+    start: () => Protocol<T> | undefined,
+    then?: (value: T) => void,
+    refusals: readonly ErrorCode[] = [],
+  ): this {
+    const { mutation } = this.plot;
+    this.simulated.queue.push({
+      name,
+      start: () => {
+        const protocol = this.gone ? undefined : start();
+        return protocol !== undefined && mutation !== undefined ? mutate(protocol, mutation, this) : protocol;
+      },
+      ended: (outcome: Outcome) => {
+        const { error } = outcome;
+        if (error === undefined) then?.((outcome as { value: T }).value);
+        else if (isExomemError(error, 'Fenced')) this.#fenced(error);
+        else if (!isExomemError(error) || !refusals.includes(error.code)) {
+          throw new Breach('answer', `${this.name} ${name}: ${String(error)}`);
+        }
+        this.#asking = undefined;
+      },
+    });
+    return this;
+  }
+
+  /** Whoever says that it was declared dead must be right. */
+  #fenced(error: ExomemError): void {
+    const { plot } = this;
+    this.gone = true;
+    if (this.member === undefined) return;
+    const alive = (plot.memberWord(this.member.slot) >> 40n) & 0xfffffn;
+    const state = Number(plot.memberWord(this.member.slot) >> 60n);
+    const here =
+      Number(alive) === this.member.incarnation && state !== memberState.fenced && state !== memberState.free;
+    const acts = this.identity === undefined || plot.principalWord(this.identity.principal) === this.identity.word;
+    if (here && acts && !this.simulated.fenced)
+      throw new Breach('I4', `${this.name} takes itself for dead: ${error.message}`);
+  }
+
+  /** After each step of anybody. */
+  look(): void {
+    if (this.#asking !== undefined && !this.#asking.full) this.#asking.full = !this.#room(this.#asking.pages);
+  }
+
+  /** Whether there is anything just now that it could claim. */
+  #room(pages: number): boolean {
+    const { geometry } = this.plot;
+    const groups = geometry.groupCount - geometry.reserveGroups;
+    let run = 0;
+    for (let group = 0; group < groups; group++) {
+      const word = this.plot.groupWord(group);
+      const principal = Number(word >> 48n);
+      run = principal === 0 ? run + geometry.groupPages : 0;
+      if (run >= pages) return true;
+      if (principal !== this.identity.principal || pages > geometry.groupPages) continue;
+      let free = 0;
+      for (let index = 0; index < geometry.groupPages; index++) {
+        free = ((Number(word & 0xffff_ffffn) >>> (30 - 2 * index)) & 3) === 0 ? free + 1 : 0;
+        if (free >= pages) return true;
+      }
+    }
+    return false;
+  }
+
+  // ---- what it can do
+
+  allocates(pages: number, zero = false): this {
+    return this.does(
+      `allocates ${pages}`,
+      () => {
+        this.#asking = { pages, full: !this.#room(pages) };
+        return this.#refused(this.allocator.allocate({ pages, initialise: zero ? 'zero' : 'none' }));
+      },
+      (extent) => this.handles.push({ extent, identity: this.identity, named: false }),
+      ['RegionFull', 'Fragmented'],
+    );
+  }
+
+  *#refused<T>(protocol: Protocol<T>): Protocol<T> {
+    try {
+      return yield* protocol;
+    } catch (error) {
+      const full = isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented');
+      if (full && !this.#asking!.full) throw new Breach('I13', `${this.name} finds no room, and there always was some`);
+      throw error;
+    }
+  }
+
+  /** Frees what it got first. */
+  frees(): this {
+    return this.does('frees', () => {
+      const handle = this.handles.shift();
+      return handle && this.allocator.free(handle.extent);
+    });
+  }
+
+  /** Makes a file of that name with so many pages; without pages it only appends. */
+  names(name: string, pages: number): this {
+    return this.does(`names ${name}`, () => this.nameFile(name, pages), undefined, ['RegionFull', 'Exists']);
+  }
+
+  *nameFile(name: string, pages: number): Protocol<void> {
+    const { allocator, replica } = this;
+    const extent = pages === 0 ? undefined : yield* allocator.allocate({ pages, initialise: 'caller', named: true });
+    const extents = extent === undefined ? [] : [{ at: 0, page: extent.page, pages }];
+    const attributes = { mode: 0o644, uid: 0, gid: 0, time: 0n, target: '', size: pages * 4096 };
+    try {
+      for (const { page } of extents) {
+        for (let at = 0; at < pages; at++)
+          yield* surely(write(pageOffset(this.plot.geometry, page + at), pageOf(name)));
+      }
+      this.begun++;
+      const index = yield* replica.append((state) => {
+        const operation = { op: 'create', parent: 1, name, kind: 'file', ...attributes, extents } as const;
+        state.check(operation);
+        return [operation];
+      });
+      this.acknowledged(index);
+      settleNames(allocator, replica.state, index * 4096, extents);
+    } catch (error) {
+      if (extent !== undefined) yield* allocator.release(extent.page, pages);
+      throw error;
+    }
+  }
+
+  /** Appends a name that nobody has: each append gives one name more. */
+  appends(): this {
+    return this.does(
+      'appends',
+      () => {
+        this.begun++;
+        const { replica } = this;
+        const attributes = { mode: 0o644, uid: 0, gid: 0, time: 0n, target: '', size: 0, extents: [] };
+        return replica.append((state) => {
+          let number = 0;
+          while (state.lookup(1, `${this.name}${number}`) !== undefined) number++;
+          return [{ op: 'create', parent: 1, name: `${this.name}${number}`, kind: 'file', ...attributes }];
+        });
+      },
+      (index) => this.acknowledged(index),
+    );
+  }
+
+  acknowledged(index: number): void {
+    this.appended++;
+    this.plot.follow();
+    const fence = this.plot.fences.get(`${this.identity.principal}.${this.identity.incarnation}`);
+    if (fence !== undefined && fence < index) {
+      throw new Breach('I8', `${this.name} was told that record ${index} counts, and is fenced since ${fence}`);
+    }
+    const record = this.plot.records.get(index);
+    if (record?.author !== this.identity.principal || record.incarnation !== this.identity.incarnation) {
+      throw new Breach('I8', `${this.name} was told that record ${index} is its own, and it is not`);
+    }
+  }
+
+  unlinks(name: string): this {
+    return this.does(
+      `unlinks ${name}`,
+      () =>
+        this.replica.append((state) => {
+          const inode = state.lookup(1, name);
+          if (inode === undefined) throw new ExomemError('NotFound', `there is no ${name}`);
+          return [{ op: 'unlink', parent: 1, name, inode: inode.inode, directory: false, time: 0n }];
+        }),
+      undefined,
+      ['NotFound'],
+    );
+  }
+
+  /** Looks a file up and reads it, if it is there. */
+  reads(name: string): this {
+    return this.does(`reads ${name}`, () => {
+      const inode = this.replica.state.lookup(1, name);
+      return inode && this.#read(name, inode.extents);
+    });
+  }
+
+  /** I12: whoever reads what it looked up sees the bytes of that file, and those of nobody else. */
+  *#read(name: string, extents: readonly FileExtent[]): Protocol<void> {
+    const { index } = this.replica;
+    this.pins.push(index);
+    try {
+      for (const { page, pages } of extents) {
+        for (let at = 0; at < pages; at++) {
+          const bytes = new Uint8Array(4096);
+          yield* surely(read(pageOffset(this.plot.geometry, page + at), bytes));
+          if (bytes.some((byte) => byte !== name.charCodeAt(0))) {
+            throw new Breach('I12', `${this.name} reads page ${page + at} of ${name}, and finds ${bytes[0]}`);
+          }
+        }
+      }
+    } finally {
+      this.#unpin(index);
+    }
+  }
+
+  /** Has a file open from now on. */
+  opens(name: string): this {
+    return this.does(`opens ${name}`, () => {
+      this.#open = this.replica.state.lookup(1, name)!.inode;
+      this.#openName = name;
+      return undefined;
+    });
+  }
+  #openName = '';
+
+  /** Follows the log, and says in it that the open file is kept, if it has lost its name. */
+  keeps(): this {
+    return this.does('keeps', () => this.keep());
+  }
+
+  *keep(): Protocol<void> {
+    yield* this.replica.catchUp();
+    const orphan = this.#orphan;
+    if (orphan === undefined || orphan.kept) return;
+    const { principal, incarnation } = this.identity;
+    const inode = this.#open!;
+    yield* this.replica.append(() => [{ op: 'keep', inode, principal, incarnation, extents: orphan.extents }]);
+    orphan.kept = true;
+    this.#unpin(orphan.index);
+  }
+
+  /** Reads the open file, which may have lost its name. */
+  readsOpen(): this {
+    return this.does('reads its open file', () => {
+      if (this.#open === undefined) return undefined;
+      const extents = this.replica.state.inodes.get(this.#open)?.extents ?? this.#orphan!.extents;
+      return this.#read(this.#openName, extents);
+    });
+  }
+
+  drops(): this {
+    return this.does('lets its file go', () => {
+      const inode = this.#open;
+      const kept = this.#orphan?.kept === true;
+      if (this.#orphan !== undefined && !kept) this.#unpin(this.#orphan.index);
+      this.#open = undefined;
+      if (inode === undefined || !kept) return undefined;
+      const { principal, incarnation } = this.identity;
+      return this.replica.append(() => [{ op: 'drop', inode, principal, incarnation }]);
+    });
+  }
+
+  /** Begins anew: with the root, and what follows. */
+  loads(): this {
+    return this.does('loads', () => this.load());
+  }
+
+  *load(): Protocol<void> {
+    this.enter(this.member, this.identity);
+    yield* this.replica.load();
+    yield* this.replica.catchUp();
+  }
+
+  catchesUp(): this {
+    return this.does('catches up', () => this.replica.catchUp());
+  }
+
+  snapshots(): this {
+    return this.does('cuts a snapshot', () => this.replica.snapshot());
+  }
+
+  beats(): this {
+    return this.does(
+      'beats',
+      () => beat(this.plot.geometry, this.member, this.lowest(), this.replica.index),
+      undefined,
+      ['OutcomeUnknown'],
+    );
+  }
+
+  /** Declares a member dead, rightly or not, and recovers it. */
+  recovers(slot: number, options: { readonly declare?: boolean } = {}): this {
+    return this.does(`recovers member ${slot}`, () => this.recover(slot, options.declare ?? true));
+  }
+
+  *recover(slot: number, declare: boolean): Protocol<void> {
+    const { geometry } = this.plot;
+    if (declare) {
+      const line = (yield* readMembers(geometry))[slot]!;
+      if (line.state === memberState.active || line.state === memberState.joining) yield* fenceMember(geometry, line);
+    }
+    const line = (yield* readMembers(geometry))[slot]!;
+    if (line.state !== memberState.fenced) return;
+    yield* recoverMember({ geometry, allocator: this.allocator, replica: this.replica }, line);
+  }
+
+  scrubs(): this {
+    return this.does('scrubs', () =>
+      scrub({ geometry: this.plot.geometry, allocator: this.allocator, replica: this.replica }),
+    );
+  }
+
+  judges(): this {
+    return this.does('judges', () => judgeSuspects(this.custodian));
+  }
+
+  sweeps(): this {
+    return this.does('sweeps', () => sweepDismissed(this.custodian, true));
+  }
+
+  receives(): this {
+    return this.does('receives', () => this.receive());
+  }
+
+  *receive(): Protocol<void> {
+    const { geometry } = this.plot;
+    for (const from of yield* handedTo(geometry, this.member, this.identity)) yield* takeIn(this, from);
+    yield* judgeSuspects(this.custodian);
+    yield* this.replica.judgeReserve();
+  }
+
+  get custodian() {
+    const { replica, allocator, member, plot } = this;
+    return { geometry: plot.geometry, replica, allocators: [allocator], member, lowest: () => this.lowest() };
+  }
+
+  /** Joins, from outside: the order is the client's own. */
+  joins(): this {
+    return this.does('joins', () => this.join(), undefined, ['Busy']);
+  }
+
+  *join(): Protocol<void> {
+    const { geometry } = this.plot;
+    const member = yield* joinMember(geometry, introduction);
+    this.member = member;
+    const half = arenaHalf(geometry, member.slot, member.incarnation);
+    const arena = new RecordArena(half.offset, half.length);
+    const replica = new NamespaceReplica(geometry);
+    replica.writeAs({ identity: { principal: 0, incarnation: 0, word: 0n }, arena });
+    yield* replica.load();
+    yield* replica.catchUp();
+    yield* activate(geometry, member);
+    const identity = yield* registerPrincipal(geometry, member);
+    this.enter(member, identity);
+    // What `enter` makes anew is told what the replica of the join knew.
+    yield* this.replica.load();
+    yield* this.replica.catchUp();
+  }
+
+  /** Leaves in peace. */
+  leaves(): this {
+    return this.does('leaves', () => this.leave());
+  }
+
+  *leave(): Protocol<void> {
+    const { geometry } = this.plot;
+    this.left = true;
+    this.handles = [];
+    yield* this.allocator.surrender();
+    yield* bequeath(this, this.member, this.identity);
+    yield* fenceSelf(geometry, this.member);
+    // It ends here, and so does what it has not asked for yet.
+    this.gone = true;
+  }
+
+  collects(): this {
+    return this.does('collects leavers', () => collectLeavers(this.plot.geometry));
+  }
+
+  registers(): this {
+    return this.does(
+      'registers',
+      () => registerPrincipal(this.plot.geometry, this.member, keepNot),
+      (identity) => this.identities.push(identity),
+      ['Busy'],
+    );
+  }
+
+  /** Recovers whoever was handed over too late, and principals that are DYING. */
+  tidiesPrincipals(): this {
+    return this.does('looks for strays', () => this.strays());
+  }
+
+  *strays(): Protocol<void> {
+    const { geometry } = this.plot;
+    yield* condemnStray(geometry);
+    const dying = (yield* readPrincipals(geometry)).filter(({ state }) => state === principalState.dying);
+    yield* recoverPrincipals({ geometry, allocator: this.allocator, replica: this.replica }, dying);
+  }
+
+  /** Gives a started group to whom that principal belonged when it asked. */
+  givesRoom(principal: number, pages: number): this {
+    return this.does('gives room', () => this.allocator.giveRoom({ principal, incarnation: 1 }, pages));
+  }
+
+  discovers(): this {
+    return this.does('looks at its words', () => this.allocator.discover());
+  }
+
+  /** Takes over a principal whose member is dead, or that was handed to it. */
+  adopts(principal: number): this {
+    return this.does(`adopts principal ${principal}`, () => this.adopt(principal), undefined, ['Busy', 'NotFound']);
+  }
+
+  *adopt(principal: number): Protocol<void> {
+    const { geometry } = this.plot;
+    const line = (yield* readPrincipals(geometry)).find((one) => one.principal === principal)!;
+    const { slot, incarnation } = this.member;
+    const ours = line.state === principalState.active && line.member === slot && line.memberIncarnation === incarnation;
+    const identity = ours
+      ? { principal, incarnation: line.incarnation, word: line.word }
+      : yield* adoptPrincipal(geometry, this.member, principal, true);
+    this.identities.push(identity);
+    const allocator = atomic.create({ geometry, identity });
+    this.applications.push(allocator);
+    const extents = yield* allocator.holdings();
+    this.plot.adopted(this, identity, extents);
+  }
+  readonly applications: Allocator[] = [];
+
+  /** Hands its principal to a member, which lives as far as it knows. */
+  migrates(to: Actor): this {
+    return this.does(`migrates to ${to.name}`, () => this.migrate(to), undefined, ['Busy']);
+  }
+
+  *migrate(to: Actor): Protocol<void> {
+    const { slot, incarnation } = to.member;
+    yield* migratePrincipal(this.plot.geometry, this.identity, { slot, incarnation });
+    this.allocator.retire();
+    this.gone = true;
+  }
+
+  /** Ends the time to keep of a principal that it has seen, with no member behind it. */
+  condemns(principal: number): this {
+    return this.does(`condemns principal ${principal}`, () => this.condemn(principal));
+  }
+
+  *condemn(principal: number): Protocol<void> {
+    const { geometry } = this.plot;
+    const line = (yield* readPrincipals(geometry)).find((one) => one.principal === principal)!;
+    if (line.state !== principalState.active || (yield* memberAlive(geometry, line))) return;
+    yield* condemn(geometry, line);
+    yield* this.strays();
+  }
+
+  /** Recovers everybody else, and lets go of everything: what is left then is named, or it was lost. */
+  *cleanUp(): Protocol<void> {
+    const { geometry } = this.plot;
+    const recoverer = { geometry, allocator: this.allocator, replica: this.replica };
+    yield* this.replica.load();
+    yield* this.replica.catchUp();
+    for (const line of yield* readMembers(geometry)) {
+      if (line.slot !== this.member.slot && line.state !== memberState.free) yield* this.recover(line.slot, true);
+    }
+    for (const line of yield* readPrincipals(geometry)) {
+      if (line.state === principalState.active && decodeKeep(line.policy) > 0) yield* condemn(geometry, line);
+    }
+    yield* this.strays();
+    yield* scrub(recoverer);
+    yield* this.allocator.discover();
+    yield* judgeSuspects(this.custodian);
+    yield* sweepDismissed(this.custodian, true);
+    yield* this.allocator.surrender();
+    yield* this.replica.judgeReserve();
+  }
+}
+
+/** A page of a file of that name. */
+function pageOf(name: string): Uint8Array {
+  return new Uint8Array(4096).fill(name.charCodeAt(0));
+}

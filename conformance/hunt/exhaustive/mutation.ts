@@ -1,0 +1,38 @@
+import type { Protocol, Step, StepResult } from '@exomem/core';
+import type { Actor } from './actor.js';
+
+/** A fault that is put into the shipped protocols, to see who finds it. */
+export interface Mutation {
+  readonly name: string;
+  /** Makes another step of one, or answers it at once. */
+  readonly step?: (step: Step, actor: Actor) => Step | { readonly answer: StepResult };
+  /** The answer to the step that was asked for, from that to the step that was taken instead. */
+  readonly answer?: (step: Step, result: StepResult, actor: Actor) => StepResult;
+  /** What becomes of an error; thrown on if undefined. */
+  readonly thrown?: (step: Step, error: unknown, actor: Actor) => { readonly answer: StepResult } | undefined;
+  /** Changes what an actor works with. */
+  readonly enter?: (actor: Actor) => void;
+}
+
+/** A protocol as that mutation has it. */
+export function* mutate<T>(protocol: Protocol<T>, mutation: Mutation, actor: Actor): Protocol<T> {
+  let state = protocol.next();
+  while (!state.done) {
+    const asked = state.value;
+    const taken = mutation.step?.(asked, actor) ?? asked;
+    let result: StepResult;
+    try {
+      result = 'answer' in taken ? taken.answer : yield taken;
+      if (mutation.answer !== undefined) result = mutation.answer(asked, result, actor);
+    } catch (error) {
+      const instead = mutation.thrown?.(asked, error, actor);
+      if (instead === undefined) {
+        state = protocol.throw(error);
+        continue;
+      }
+      result = instead.answer;
+    }
+    state = protocol.next(result);
+  }
+  return state.value;
+}

@@ -1,0 +1,3 @@
+import { exhaustive } from './main.js';
+
+process.exitCode = exhaustive(process.argv.slice(2)) ? 0 : 1;

@@ -1,0 +1,110 @@
+import { Plot, type PlotOptions } from '../plot.js';
+import type { Subject } from '../subject.js';
+import { janitor } from './janitor.js';
+
+/** Clients that take and give back pages, with others that declare the first one dead, rightly or not. */
+function space(options: PlotOptions, more: PlotOptions, act: (plot: Plot) => void): Plot {
+  const plot = new Plot({ groups: 3, groupPages: 2, members: 3, principals: 3, ...more, ...options });
+  act(plot);
+  janitor(plot);
+  return plot;
+}
+
+export const spaceSearches: readonly Subject[] = [
+  {
+    name: 'allocate',
+    what: 'A and B allocate, allocate and free; A dies anywhere, a reply of either is lost',
+    bound: { crashes: 1, losses: 1 },
+    short: true,
+    make: (options) =>
+      space(options, {}, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        a.allocates(1).allocates(2).frees();
+        b.allocates(1).allocates(2).frees();
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated).add(b.simulated);
+      }),
+  },
+  {
+    name: 'allocate-recover',
+    what: 'A allocates, allocates and frees, B declares it dead at any time, recovers it and allocates; A dies anywhere, a reply of A is lost',
+    bound: { crashes: 1, losses: 1 },
+    short: true,
+    make: (options) =>
+      space(options, { wordByWord: true }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        a.allocates(1).allocates(1).frees();
+        b.recovers(0).allocates(2);
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated);
+      }),
+  },
+  {
+    name: 'extent-recover',
+    what: 'A takes a run over two groups and frees it, B declares it dead at any time, recovers it and takes a run; A dies anywhere, a reply of A is lost',
+    bound: { crashes: 1, losses: 1 },
+    short: true,
+    make: (options) =>
+      space(options, { groups: 3, groupPages: 1, wordByWord: true }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        a.allocates(2).frees();
+        b.recovers(0).allocates(2);
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated);
+      }),
+  },
+  {
+    name: 'two-recoverers',
+    what: 'A allocates, a run too, and frees; B and C each declare it dead at any time, recover it and allocate; one of the three dies anywhere',
+    bound: { crashes: 1, losses: 0 },
+    make: (options) =>
+      space(options, { members: 4, principals: 4, groups: 4, groupPages: 1 }, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+        a.allocates(1).allocates(2).frees();
+        b.recovers(0).allocates(1);
+        c.recovers(0).allocates(1);
+        for (const { simulated } of [a, b, c]) plot.mortal.add(simulated);
+      }),
+  },
+  {
+    name: 'three-clients',
+    what: 'A allocates a run, B a page and C two pages at once, and each frees; a reply is lost',
+    bound: { crashes: 0, losses: 1 },
+    make: (options) =>
+      space(options, { members: 4, principals: 4, groups: 4, groupPages: 2 }, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+        a.allocates(3).frees();
+        b.allocates(1).frees();
+        c.allocates(2).frees();
+        for (const { simulated } of [a, b, c]) plot.lossy.add(simulated);
+      }),
+  },
+  {
+    name: 'scrub',
+    what: 'A allocates, B declares it dead and recovers it, C looks for words of the dead and allocates; A dies anywhere, a reply of A is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      space(options, { members: 4, principals: 4, groups: 3, groupPages: 1 }, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+        a.allocates(1).allocates(1);
+        b.recovers(0);
+        c.scrubs().allocates(1);
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated);
+      }),
+  },
+  {
+    name: 'custody',
+    what: 'A makes a file of two pages and allocates, B declares it dead at any time, recovers it, judges and sweeps; A dies anywhere, a reply of A is lost',
+    bound: { crashes: 1, losses: 1 },
+    short: true,
+    make: (options) =>
+      space(options, { groupPages: 4, reserve: 2, groups: 2 }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        a.names('f', 2).allocates(1);
+        b.recovers(0).judges().sweeps();
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated);
+      }),
+  },
+];

@@ -3,9 +3,14 @@
  *
  *   kill   ends a process right before, during and right after each wire step of each operation
  *   stop   stops it there, past its lease, and lets it go on when others have what it had
+ *
+ * And without a process or a network, every way that small worlds can go:
+ *
+ *   exhaustive [NAME ...] [--limit STATES] [--mutants]
  */
 import { parseArgs } from 'node:util';
 import { type Side, sides } from './deadly.js';
+import { exhaustive } from './exhaustive/main.js';
 import { kill } from './kill.js';
 import { operations } from './operations/index.js';
 
@@ -19,6 +24,8 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string' },
     'at-once': { type: 'string' },
     lease: { type: 'string' },
+    limit: { type: 'string' },
+    mutants: { type: 'boolean' },
   },
   allowPositionals: true,
 });
@@ -44,12 +51,13 @@ async function atSteps(signal: 'SIGKILL' | 'SIGSTOP'): Promise<boolean> {
   return failures.length === 0;
 }
 
+const [what, ...names] = positionals;
 const hunts: Record<string, () => Promise<boolean>> = {
   kill: () => atSteps('SIGKILL'),
   stop: () => atSteps('SIGSTOP'),
+  exhaustive: async () => exhaustive(names, { limit: number(values.limit), mutants: values.mutants }),
 };
 
-const [what] = positionals;
 if (what === undefined || hunts[what] === undefined) {
   console.error(`npm run hunt -- ${Object.keys(hunts).join(' | ')} [--operation NAME] [--from STEP] [--to STEP] ...`);
   console.error(`operations: ${operations.map(({ name }) => name).join(', ')}`);

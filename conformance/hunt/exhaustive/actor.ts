@@ -11,6 +11,7 @@ import {
   condemn,
   condemnStray,
   decodeKeep,
+  decodeMember,
   type ErrorCode,
   ExomemError,
   type Extent,
@@ -25,7 +26,7 @@ import {
   judgeSuspects,
   keepNot,
   type Member,
-  memberAlive,
+  type MemberCustodian,
   memberState,
   migratePrincipal,
   NamespaceReplica,
@@ -75,6 +76,8 @@ export class Actor {
   appended = 0;
   /** Appends that it began. */
   begun = 0;
+  /** The lengths of runs that it has asked for. */
+  readonly sizes = new Set<number>();
   #asking: { readonly pages: number; full: boolean } | undefined;
 
   constructor(
@@ -84,15 +87,20 @@ export class Actor {
   ) {}
 
   /** It is a member, and has a principal. */
-  enter(member: Omit<Member, 'introduction'>, identity: Identity): void {
+  enter(
+    member: Omit<Member, 'introduction'>,
+    identity: Identity,
+    before?: NamespaceReplica,
+    arena?: RecordArena,
+  ): void {
     const { geometry } = this.plot;
     this.member = { ...member, introduction };
     this.identity = identity;
     this.identities.push(identity);
     this.allocator = atomic.create({ geometry, identity });
-    this.replica = new NamespaceReplica(geometry);
+    this.replica = before ?? new NamespaceReplica(geometry);
     const half = arenaHalf(geometry, member.slot, member.incarnation);
-    this.replica.writeAs({ identity, arena: new RecordArena(half.offset, half.length) });
+    this.replica.writeAs({ identity, arena: arena ?? new RecordArena(half.offset, half.length) });
     this.replica.listener = {
       released: (page, pages, index) => this.allocator.dismiss(page, pages, index),
       kept: (page, pages) => this.allocator.retain(page, pages),
@@ -170,13 +178,11 @@ export class Actor {
     const { plot } = this;
     this.gone = true;
     if (this.member === undefined) return;
-    const alive = (plot.memberWord(this.member.slot) >> 40n) & 0xfffffn;
-    const state = Number(plot.memberWord(this.member.slot) >> 60n);
-    const here =
-      Number(alive) === this.member.incarnation && state !== memberState.fenced && state !== memberState.free;
-    const acts = this.identity === undefined || plot.principalWord(this.identity.principal) === this.identity.word;
-    if (here && acts && !this.simulated.fenced)
+    const word = decodeMember(plot.memberWord(this.member.slot));
+    const alive = word.state === memberState.joining || word.state === memberState.active;
+    if (alive && word.incarnation === this.member.incarnation && !this.simulated.fenced) {
       throw new Breach('I4', `${this.name} takes itself for dead: ${error.message}`);
+    }
   }
 
   /** After each step of anybody. */
@@ -211,9 +217,16 @@ export class Actor {
       `allocates ${pages}`,
       () => {
         this.#asking = { pages, full: !this.#room(pages) };
+        this.sizes.add(pages);
         return this.#refused(this.allocator.allocate({ pages, initialise: zero ? 'zero' : 'none' }));
       },
-      (extent) => this.handles.push({ extent, identity: this.identity, named: false }),
+      (extent) => {
+        const { identity } = this;
+        if (this.plot.principalWord(identity.principal) !== identity.word) {
+          throw new Breach('I4', `${this.name} is given page ${extent.page} although somebody took over its principal`);
+        }
+        this.handles.push({ extent, identity, named: false });
+      },
       ['RegionFull', 'Fragmented'],
     );
   }
@@ -453,9 +466,16 @@ export class Actor {
     yield* this.replica.judgeReserve();
   }
 
-  get custodian() {
+  get custodian(): MemberCustodian {
     const { replica, allocator, member, plot } = this;
-    return { geometry: plot.geometry, replica, allocators: [allocator], member, lowest: () => this.lowest() };
+    const custodian = {
+      geometry: plot.geometry,
+      replica,
+      allocators: [allocator],
+      member,
+      lowest: () => this.lowest(),
+    };
+    return (this.name === 'Z' ? undefined : plot.mutation?.custodian?.(custodian)) ?? custodian;
   }
 
   /** Joins, from outside: the order is the client's own. */
@@ -475,10 +495,7 @@ export class Actor {
     yield* replica.catchUp();
     yield* activate(geometry, member);
     const identity = yield* registerPrincipal(geometry, member);
-    this.enter(member, identity);
-    // What `enter` makes anew is told what the replica of the join knew.
-    yield* this.replica.load();
-    yield* this.replica.catchUp();
+    this.enter(member, identity, replica, arena);
   }
 
   /** Leaves in peace. */
@@ -516,8 +533,8 @@ export class Actor {
   }
 
   *strays(): Protocol<void> {
-    const { geometry } = this.plot;
-    yield* condemnStray(geometry);
+    const { geometry, mutation } = this.plot;
+    if (!mutation?.blind) yield* condemnStray(geometry);
     const dying = (yield* readPrincipals(geometry)).filter(({ state }) => state === principalState.dying);
     yield* recoverPrincipals({ geometry, allocator: this.allocator, replica: this.replica }, dying);
   }
@@ -572,7 +589,9 @@ export class Actor {
   *condemn(principal: number): Protocol<void> {
     const { geometry } = this.plot;
     const line = (yield* readPrincipals(geometry)).find((one) => one.principal === principal)!;
-    if (line.state !== principalState.active || (yield* memberAlive(geometry, line))) return;
+    const member = (yield* readMembers(geometry))[line.member]!;
+    const gone = member.incarnation > line.memberIncarnation || member.state === memberState.free;
+    if (line.state !== principalState.active || !gone) return;
     yield* condemn(geometry, line);
     yield* this.strays();
   }

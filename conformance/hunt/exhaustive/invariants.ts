@@ -67,7 +67,29 @@ export const grows: readonly Invariant<(plot: Plot, who: Actor, change: Change) 
     from: 'bytes',
     check: grown,
   },
+  {
+    id: 'R2',
+    sentence: 'A principal that died is free when no word shows it any more.',
+    from: 'bytes',
+    check: emptied,
+  },
 ];
+
+/** The death of a principal is over when no word shows it any more. */
+function emptied(plot: Plot, _who: Actor, { offset, before, after }: Change): string | undefined {
+  const { principalOffset, groupOffset } = plot.geometry;
+  if (offset < principalOffset || offset >= groupOffset) return undefined;
+  const [old, now] = [decodePrincipal(before), decodePrincipal(after)];
+  if (old.state !== principalState.dying || now.state !== principalState.free) return undefined;
+  const principal = (offset - principalOffset) / 8;
+  for (let group = 0; group < userGroups(plot.geometry); group++) {
+    const word = plot.groupWord(group);
+    if (Number(word >> 48n) === principal && Number((word >> 32n) & 0xffffn) <= old.incarnation) {
+      return `principal ${principal} is free, and group ${group} still shows it`;
+    }
+  }
+  return undefined;
+}
 
 /** True when nobody has anything left to do. */
 export const atTheEnd: readonly Invariant<(plot: Plot) => string | undefined>[] = [

@@ -1,4 +1,4 @@
-import type { Protocol, Step, StepResult } from '@exomem/core';
+import type { MemberCustodian, Protocol, Step, StepResult } from '@exomem/core';
 import type { Actor } from './actor.js';
 
 /** A fault that is put into the shipped protocols, to see who finds it. */
@@ -12,6 +12,10 @@ export interface Mutation {
   readonly thrown?: (step: Step, error: unknown, actor: Actor) => { readonly answer: StepResult } | undefined;
   /** Changes what an actor works with. */
   readonly enter?: (actor: Actor) => void;
+  /** Changes what an actor judges and sweeps with. */
+  readonly custodian?: (custodian: MemberCustodian) => MemberCustodian;
+  /** Nobody looks for principals whose member is gone. */
+  readonly blind?: boolean;
 }
 
 /** A protocol as that mutation has it. */

@@ -199,8 +199,8 @@ export class Plot implements World {
   }
 
   finish(): void {
-    for (const { id, check } of atTheEnd) this.#hold(id, check(this));
     this.atEnd();
+    for (const { id, check } of atTheEnd) this.#hold(id, check(this));
   }
 
   #hold(id: string, what: string | undefined): void {
@@ -228,6 +228,9 @@ export class Plot implements World {
       other.handles = other.handles.filter((handle) => !handles.includes(handle));
     }
     if (more > 1) throw new Breach('I5', `${who.name} sees ${more} runs that nobody was given`);
+    const sizes = new Set(this.actors.flatMap((actor) => [...actor.sizes]));
+    const part = extents.find(({ pages }) => !sizes.has(pages));
+    if (part !== undefined) throw new Breach('I5', `${who.name} sees a run of ${part.pages} pages: a part of one`);
     for (const extent of extents) who.handles.push({ extent, identity, named: false });
   }
 

@@ -58,7 +58,7 @@ type Left = { -readonly [Key in keyof Bound]: number };
  */
 export function search(make: () => World, bound: Bound, limit = Number.POSITIVE_INFINITY): Searched {
   const seen = new Set<string>();
-  const forks: number[][] = [[]];
+  const forks: Uint8Array[] = [new Uint8Array()];
   const start = performance.now();
   // Lost replies are errors, by the million, and nobody looks at where they were made.
   const { stackTraceLimit } = Error;
@@ -69,7 +69,19 @@ export function search(make: () => World, bound: Bound, limit = Number.POSITIVE_
     Error.stackTraceLimit = stackTraceLimit;
     return { states: seen.size, ends, depth, milliseconds: performance.now() - start, complete };
   };
-  for (let path = forks.pop(); path !== undefined; path = forks.pop()) {
+  let chance = 1;
+  /** The last fork; or, where not all can be seen, any of them: what is seen is then seen from everywhere. */
+  const next = (): Uint8Array | undefined => {
+    if (limit === Number.POSITIVE_INFINITY || forks.length < 2) return forks.pop();
+    chance = (Math.imul(chance, 1_664_525) + 1_013_904_223) >>> 0;
+    const at = Math.floor((chance / 2 ** 32) * forks.length);
+    const fork = forks[at]!;
+    const last = forks.pop()!;
+    if (at < forks.length) forks[at] = last;
+    return fork;
+  };
+  for (let fork = next(); fork !== undefined; fork = next()) {
+    const path = [...fork];
     let world: World | undefined;
     try {
       const left: Left = { ...bound };
@@ -86,7 +98,7 @@ export function search(make: () => World, bound: Bound, limit = Number.POSITIVE_
           if (seen.size >= limit) return searched(false);
           seen.add(key);
         }
-        for (let choice = all.length - 1; choice > 0; choice--) forks.push([...path, choice]);
+        for (let choice = all.length - 1; choice > 0; choice--) forks.push(Uint8Array.from([...path, choice]));
         path.push(0);
         if (all[0] === 'end') {
           ends++;

@@ -10,8 +10,6 @@ export interface Subject {
   readonly bound: Bound;
   /** States after which the hunt ends, if it is not over before. */
   readonly limit?: number;
-  /** Small enough to be gone through with the tests. */
-  readonly short?: boolean;
   make(options: PlotOptions): Plot;
 }
 

@@ -20,7 +20,7 @@ export class Vigil {
   }
 }
 
-/** Watches principals whose member is gone: applications for as long as they are to be kept, others not at all. */
+/** Watches applications whose member is gone, for as long as they are to be kept. */
 export class KeptVigil {
   readonly #seen = new Map<number, { word: bigint; since: number }>();
 

@@ -1,5 +1,5 @@
-import { keepForever } from '@exomem/core';
-import { Plot, type PlotOptions } from '../plot.js';
+import { decodePrincipal, keepForever, principalState } from '@exomem/core';
+import { Breach, Plot, type PlotOptions } from '../plot.js';
 import type { Subject } from '../subject.js';
 import { janitor } from './janitor.js';
 
@@ -9,6 +9,21 @@ function adoption(options: PlotOptions, more: PlotOptions, act: (plot: Plot) => 
   act(plot);
   janitor(plot);
   return plot;
+}
+
+/** What was given out is there at the end, whoever acts for it: an application that is kept loses nothing. */
+function keepsAll(plot: Plot): void {
+  plot.atEnd = () => {
+    const word = plot.principalWord(1);
+    for (const { name, handles } of plot.actors) {
+      if (
+        handles.some(({ identity }) => identity.principal === 1) &&
+        decodePrincipal(word).state !== principalState.active
+      ) {
+        throw new Breach('I5', `the application whose pages ${name} holds is gone`);
+      }
+    }
+  };
 }
 
 export const adoptionSearches: readonly Subject[] = [
@@ -23,6 +38,7 @@ export const adoptionSearches: readonly Subject[] = [
         b.recovers(0).adopts(1);
         c.adopts(1);
         plot.mortal.add(a.simulated);
+        keepsAll(plot);
         plot.lossy.add(a.simulated);
       }),
   },
@@ -30,13 +46,13 @@ export const adoptionSearches: readonly Subject[] = [
     name: 'adopt-extent',
     what: 'A takes a run and frees it; B declares it dead at any time, adopts its application and frees; A dies anywhere, a reply of either is lost',
     bound: { crashes: 1, losses: 1 },
-    short: true,
     make: (options) =>
       adoption(options, { members: 3, principals: 3, groupPages: 1 }, (plot) => {
         const [a, b] = [plot.actor('A', { policy: keepForever }), plot.actor('B')];
         a.allocates(2).frees();
         b.recovers(0).adopts(1);
         plot.mortal.add(a.simulated);
+        keepsAll(plot);
         plot.lossy.add(a.simulated).add(b.simulated);
       }),
   },
@@ -44,7 +60,6 @@ export const adoptionSearches: readonly Subject[] = [
     name: 'adopt-condemn',
     what: 'A, which held a page, is dead; B adopts its application, C ends its time to keep and recovers it; a reply of either is lost, one of them dies anywhere',
     bound: { crashes: 1, losses: 1 },
-    short: true,
     make: (options) =>
       adoption(options, {}, (plot) => {
         const [a, b, c] = [plot.actor('A', { policy: keepForever }), plot.actor('B'), plot.actor('C')];
@@ -67,6 +82,7 @@ export const adoptionSearches: readonly Subject[] = [
         b.adopts(1).adopts(1);
         c.recovers(1).adopts(1);
         plot.mortal.add(b.simulated);
+        keepsAll(plot);
         plot.lossy.add(a.simulated);
       }),
   },
@@ -74,7 +90,6 @@ export const adoptionSearches: readonly Subject[] = [
     name: 'migrate-fence',
     what: 'A allocates and migrates to B; C declares A dead at any time, recovers it and adopts; A dies anywhere, a reply of A is lost',
     bound: { crashes: 1, losses: 1 },
-    short: true,
     make: (options) =>
       adoption(options, {}, (plot) => {
         const [a, b, c] = [plot.actor('A', { policy: keepForever }), plot.actor('B'), plot.actor('C')];
@@ -82,6 +97,7 @@ export const adoptionSearches: readonly Subject[] = [
         b.adopts(1);
         c.recovers(0).adopts(1);
         plot.mortal.add(a.simulated);
+        keepsAll(plot);
         plot.lossy.add(a.simulated);
       }),
   },

@@ -14,7 +14,6 @@ export const graceSearches: readonly Subject[] = [
     name: 'reader',
     what: 'A has a file; B looks it up, reads it, and beats; C removes it and beats; A follows, sweeps and allocates anew',
     bound: { crashes: 0, losses: 1 },
-    short: true,
     make: (options) =>
       grace(options, {}, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B', { concurrency: 2 }), plot.actor('C')];
@@ -28,10 +27,25 @@ export const graceSearches: readonly Subject[] = [
       }),
   },
   {
-    name: 'keep',
-    what: 'A has a file that B has open; C removes it; B keeps it, reads it and lets it go; A sweeps twice and allocates anew',
+    name: 'newcomer',
+    what: 'A has a file; C removes it and beats; A follows, sweeps and allocates anew; N joins meanwhile, and reads the file if it saw it',
     bound: { crashes: 0, losses: 0 },
-    short: true,
+    make: (options) =>
+      grace(options, { members: 4, principals: 4 }, (plot) => {
+        const [a, c] = [plot.actor('A'), plot.actor('C')];
+        janitor(plot);
+        plot.prepare(a.names('f', 1));
+        plot.prepare(c.catchesUp().beats());
+        const n = plot.actor('N', { outside: true });
+        a.catchesUp().sweeps().allocates(4, true);
+        c.unlinks('f').beats();
+        n.joins().reads('f');
+      }),
+  },
+  {
+    name: 'keep',
+    what: 'A has a file that B has open; C has removed it; B beats, keeps it, beats, reads it and lets it go; A follows, sweeps and allocates anew',
+    bound: { crashes: 0, losses: 0 },
     make: (options) =>
       grace(options, {}, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
@@ -40,8 +54,8 @@ export const graceSearches: readonly Subject[] = [
         for (const one of [b, c]) plot.prepare(one.catchesUp().beats());
         plot.prepare(b.opens('f'));
         plot.prepare(c.unlinks('f').beats());
-        a.catchesUp().sweeps().sweeps().allocates(1);
-        b.keeps().beats().readsOpen().drops().beats();
+        a.catchesUp().sweeps().allocates(4, true);
+        b.catchesUp().beats().keeps().beats().readsOpen().drops().beats();
       }),
   },
   {

@@ -24,7 +24,6 @@ export const logSearches: readonly Subject[] = [
     name: 'append',
     what: 'A and B append two records each; replies of both are lost twice',
     bound: { crashes: 0, losses: 2 },
-    short: true,
     make: (options) =>
       log(options, { logSlots: 8 }, (plot) => {
         for (const name of ['A', 'B']) plot.lossy.add(plot.actor(name).appends().appends().simulated);
@@ -37,6 +36,20 @@ export const logSearches: readonly Subject[] = [
     make: (options) =>
       log(options, {}, (plot) => {
         for (const name of ['A', 'B']) plot.lossy.add(plot.actor(name).appends().appends().simulated);
+      }),
+  },
+  {
+    name: 'lap-by-two',
+    what: 'three records are there, and a lap is full; A appends, B appends twice, each of which makes room',
+    bound: { crashes: 0, losses: 0 },
+    make: (options) =>
+      log(options, {}, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        plot.prepare(a.appends());
+        plot.prepare(b.appends());
+        plot.prepare(a.appends());
+        a.appends();
+        b.appends().appends();
       }),
   },
   {
@@ -72,7 +85,6 @@ export const logSearches: readonly Subject[] = [
     name: 'fenced-author',
     what: 'A appends twice; B declares it dead at any time, recovers it and appends; A dies anywhere, what it sent lands late or never',
     bound: { crashes: 1, losses: 1 },
-    short: true,
     make: (options) =>
       log(options, { logSlots: 8 }, (plot) => {
         const [a, b] = [plot.actor('A'), plot.actor('B')];

@@ -38,7 +38,6 @@ export const memberSearches: readonly Subject[] = [
     name: 'hand-over',
     what: 'A leaves and hands its file to B, which is declared dead and recovered by C at any time; B dies anywhere',
     bound: { crashes: 1, losses: 0 },
-    short: true,
     make: (options) =>
       members(options, { members: 4, principals: 4 }, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
@@ -87,7 +86,6 @@ export const memberSearches: readonly Subject[] = [
     name: 'register',
     what: 'A and B register an application each, and there is one principal left; C declares A dead and recovers it; a reply is lost',
     bound: { crashes: 1, losses: 1 },
-    short: true,
     make: (options) =>
       members(options, { members: 4, principals: 5 }, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];

@@ -13,13 +13,12 @@ export const mergingSearches: readonly Subject[] = [
     name: 'receive-unlink',
     what: 'A with a file has left, B receives its principal and sweeps, C removes the name and beats; a reply of B is lost',
     bound: { crashes: 0, losses: 1 },
-    short: true,
     make: (options) =>
       merging(options, {}, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
         janitor(plot);
         plot.prepare(a.names('f', 2));
-        for (const one of [b, c]) plot.prepare(one.catchesUp().beats());
+        plot.prepare(c.catchesUp().beats());
         plot.prepare(a.leaves());
         b.receives().sweeps();
         c.unlinks('f').beats();
@@ -47,7 +46,6 @@ export const mergingSearches: readonly Subject[] = [
     name: 'give-and-leave',
     what: 'A, with a file in a started group, gives it to B, which leaves; C looks for words of nobody; a reply of A or B is lost',
     bound: { crashes: 0, losses: 1 },
-    short: true,
     make: (options) =>
       merging(options, {}, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];

@@ -15,7 +15,6 @@ export const spaceSearches: readonly Subject[] = [
     name: 'allocate',
     what: 'A and B allocate, allocate and free; A dies anywhere, a reply of either is lost',
     bound: { crashes: 1, losses: 1 },
-    short: true,
     make: (options) =>
       space(options, {}, (plot) => {
         const [a, b] = [plot.actor('A'), plot.actor('B')];
@@ -29,7 +28,6 @@ export const spaceSearches: readonly Subject[] = [
     name: 'allocate-recover',
     what: 'A allocates, allocates and frees, B declares it dead at any time, recovers it and allocates; A dies anywhere, a reply of A is lost',
     bound: { crashes: 1, losses: 1 },
-    short: true,
     make: (options) =>
       space(options, { wordByWord: true }, (plot) => {
         const [a, b] = [plot.actor('A'), plot.actor('B')];
@@ -43,7 +41,6 @@ export const spaceSearches: readonly Subject[] = [
     name: 'extent-recover',
     what: 'A takes a run over two groups and frees it, B declares it dead at any time, recovers it and takes a run; A dies anywhere, a reply of A is lost',
     bound: { crashes: 1, losses: 1 },
-    short: true,
     make: (options) =>
       space(options, { groups: 3, groupPages: 1, wordByWord: true }, (plot) => {
         const [a, b] = [plot.actor('A'), plot.actor('B')];
@@ -97,7 +94,6 @@ export const spaceSearches: readonly Subject[] = [
     name: 'custody',
     what: 'A makes a file of two pages and allocates, B declares it dead at any time, recovers it, judges and sweeps; A dies anywhere, a reply of A is lost',
     bound: { crashes: 1, losses: 1 },
-    short: true,
     make: (options) =>
       space(options, { groupPages: 4, reserve: 2, groups: 2 }, (plot) => {
         const [a, b] = [plot.actor('A'), plot.actor('B')];

@@ -1,0 +1,363 @@
+import {
+  type BatchStep,
+  controlFields,
+  groupWordOffset,
+  isExomemError,
+  type MemberCustodian,
+  type MemoryStep,
+  memberStride,
+  type NamespaceReplica,
+  type Protocol,
+  principalWordOffset,
+  type Step,
+  type StepResult,
+} from '@exomem/core';
+import type { Actor } from './actor.js';
+import type { Mutation } from './mutation.js';
+import type { Found } from './search.js';
+import { searches } from './searches/index.js';
+import { explore } from './subject.js';
+
+/** A small fault in a shipped protocol, and the search that has to find it. */
+export interface Mutant extends Mutation {
+  readonly search: string;
+  /** It takes more than a few hundred states. */
+  readonly slow?: boolean;
+}
+
+/** Whether the search finds it; after how many states. */
+export function convict(
+  mutant: Mutant,
+  limit = 300_000,
+): { found: Found | undefined; states: number; subject: string } {
+  const subject = searches.find(({ name }) => name === mutant.search)!;
+  const { found, searched } = explore(subject, limit, mutant);
+  return { found, states: found?.states ?? searched!.states, subject: subject.name };
+}
+
+/** The bits in which a head and a withheld page differ, of the first page of a group. */
+const headToWithheld = 0x8000_0000n;
+const nothing: { readonly answer: StepResult } = { answer: undefined };
+
+function isBatch(step: Step): step is BatchStep {
+  return step.op === 'batch';
+}
+function isFence(step: MemoryStep, { plot, identity }: Actor): boolean {
+  return step.op === 'load' && step.offset === principalWordOffset(plot.geometry, identity.principal);
+}
+function isGroup({ plot }: Actor, offset: number): boolean {
+  const { groupOffset, groupCount } = plot.geometry;
+  return offset >= groupOffset && offset < groupWordOffset(plot.geometry, groupCount);
+}
+function isMemberWord({ plot }: Actor, offset: number): boolean {
+  const { memberOffset, principalOffset } = plot.geometry;
+  return offset >= memberOffset && offset < principalOffset && (offset - memberOffset) % memberStride === 0;
+}
+function isSlot({ plot }: Actor, offset: number): boolean {
+  const { logOffset, arenaOffset } = plot.geometry;
+  return offset >= logOffset && offset < arenaOffset;
+}
+/** A protocol that has nothing to do. */
+function* idle<T>(value: T): Protocol<T> {
+  yield* [];
+  return value;
+}
+function interrupted(error: unknown): boolean {
+  return isExomemError(error, 'OutcomeUnknown');
+}
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'a claim does not read the own principal behind it, and the lane is not shut out',
+    search: 'allocate-recover',
+    step: (step, actor) => {
+      if (step.op === 'revoke') return nothing;
+      if (!isBatch(step) || !isFence(step.steps.at(-1)!, actor)) return step;
+      return { ...step, steps: step.steps.slice(0, -1) };
+    },
+    answer: (step, result, actor) => {
+      if (!isBatch(step) || !Array.isArray(result) || result.length === step.steps.length) return result;
+      return [...result, actor.identity.word];
+    },
+  },
+  {
+    name: 'a run is committed before all its groups are claimed',
+    search: 'adopt-extent',
+    step: (step, actor) => {
+      if (!isBatch(step) || !step.stopOnFail) return step;
+      const claims = step.steps.filter((one) => one.op === 'compareExchange' && isGroup(actor, one.offset));
+      const [first] = claims;
+      const last = claims.at(-1);
+      if (claims.length < 3 || first?.op !== 'compareExchange' || last?.op !== 'compareExchange') return step;
+      if (first.offset !== last.offset) return step;
+      return { ...step, steps: [first, last, ...claims.slice(1, -1), ...step.steps.slice(claims.length)] };
+    },
+    answer: (step, result, actor) => {
+      if (!isBatch(step) || !step.stopOnFail || !Array.isArray(result)) return result;
+      const claims = step.steps.filter((one) => one.op === 'compareExchange' && isGroup(actor, one.offset));
+      if (claims.length < 3 || claims[0]!.offset !== claims.at(-1)!.offset) return result;
+      const [first, commit, ...rest] = result;
+      return [first!, ...rest.slice(0, claims.length - 2), commit!, ...rest.slice(claims.length - 2)];
+    },
+  },
+  {
+    name: 'a run is freed without its head being taken back first',
+    search: 'adopt-extent',
+    step: (step, actor) => {
+      if (!isBatch(step)) return step;
+      const [first] = step.steps;
+      if (first?.op !== 'compareExchange' || !isGroup(actor, first.offset)) return step;
+      // From head to withheld, all else equal: as if that had been done.
+      const taken = step.stopOnFail && (first.expected & 0xc000_0000n) === 0x4000_0000n;
+      if (taken && (first.desired ^ first.expected) === headToWithheld) return { answer: [first.expected] };
+      const steps = step.steps.map((one) => {
+        const there = one.op === 'compareExchange' && actor.plot.memory.load(one.offset);
+        if (one.op !== 'compareExchange' || (one.expected ^ (there as bigint)) !== headToWithheld) return one;
+        return { ...one, expected: there as bigint };
+      });
+      return { ...step, steps };
+    },
+    answer: (step, result) => {
+      if (!isBatch(step) || !Array.isArray(result)) return result;
+      return result.map((one, at) => {
+        const asked = step.steps[at]!;
+        const same =
+          asked.op === 'compareExchange' && typeof one === 'bigint' && (one ^ asked.expected) === headToWithheld;
+        return same ? asked.expected : one;
+      });
+    },
+  },
+  {
+    name: 'a lost reply is taken for a failure',
+    search: 'append',
+    thrown: (step, error, actor) => {
+      if (!interrupted(error) || !isBatch(step)) return undefined;
+      const swing = step.steps.at(-1)!;
+      if (swing.op !== 'compareExchange' || !isSlot(actor, swing.offset)) return undefined;
+      return { answer: step.steps.map((one) => (one === swing ? swing.expected + 1n : undefined)) };
+    },
+  },
+  {
+    name: 'a reply that is lost is resolved in the old epoch of the lane',
+    search: 'allocate',
+    step: (step) => (step.op === 'renew' ? nothing : step),
+  },
+  {
+    name: 'who recovers does not shut the dead one out',
+    search: 'extent-recover',
+    step: (step) => (step.op === 'revoke' ? nothing : step),
+  },
+  {
+    name: 'who recovers does not fence the dead one in the log, nor shuts it out',
+    search: 'custody',
+    step: (step) => (step.op === 'revoke' ? nothing : step),
+    enter: ({ replica }) => {
+      replica.fence = () => idle(undefined);
+    },
+  },
+  {
+    name: 'who recovers judges before it has taken the words',
+    search: 'custody',
+    enter: ({ allocator }) => {
+      const { recover } = allocator;
+      allocator.recover = function* (this: typeof allocator, from) {
+        const groups = yield* recover.call(this, from);
+        // As if the log had been read before: what is named since is not seen.
+        this.judge(this.suspects(), () => false, 0);
+        return groups;
+      };
+    },
+  },
+  {
+    name: 'who recovers does not seal the root, nor shuts the dead one out',
+    search: 'fenced-snapshot',
+    step: (step) => (step.op === 'revoke' ? nothing : step),
+    enter: ({ replica }) => {
+      replica.seal = () => idle(undefined);
+    },
+  },
+  {
+    name: 'a recovered principal is free before its words are',
+    search: 'two-recoverers',
+    enter: ({ allocator }) => {
+      allocator.recover = () => idle(0);
+    },
+  },
+  {
+    name: 'an adopter does not shut the dead one out',
+    search: 'adopt-extent',
+    step: (step) => (step.op === 'revoke' ? nothing : step),
+  },
+  {
+    name: 'an adopted principal is taken for one to recover',
+    search: 'adopt-adopt',
+    step: (step, { plot }) => {
+      if (step.op !== 'compareExchange' || step.offset !== principalWordOffset(plot.geometry, 1)) return step;
+      return (step.expected & 0xffn) === 0n ? { ...step, expected: step.expected | 0xffn } : step;
+    },
+    answer: (step, result, { plot }) => {
+      const first = principalWordOffset(plot.geometry, 1);
+      if (step.op === 'compareExchange' && step.offset === first && (step.expected & 0xffn) === 0n) {
+        return result === (step.expected | 0xffn) ? step.expected : result;
+      }
+      if (step.op !== 'read' || step.offset !== first) return result;
+      const { bytes } = step;
+      for (let at = 0; at < bytes.length; at += 8) bytes[at] = 0;
+      return result;
+    },
+  },
+  {
+    name: 'a snapshot forgets who is fenced',
+    search: 'fence-then-snapshot',
+    enter: ({ replica }) => forgetful(replica, (state) => state.fences),
+  },
+  {
+    name: 'a snapshot forgets how far each author is',
+    search: 'snapshots',
+    enter: ({ replica }) => forgetful(replica, (state) => state.sequences),
+  },
+  {
+    name: 'a snapshot forgets what is kept',
+    search: 'keep-and-snapshot',
+    enter: ({ replica }) => forgetful(replica, (state) => state.kept),
+  },
+  {
+    name: 'a truncation goes one slot beyond the snapshot',
+    search: 'lap-by-two',
+    step: (step, actor) => {
+      if (!isBatch(step) || !step.steps.every((one) => one.op === 'compareExchange' && isSlot(actor, one.offset)))
+        return step;
+      const last = step.steps.at(-1);
+      const { geometry, memory } = actor.plot;
+      if (last?.op !== 'compareExchange') return step;
+      const offset = geometry.logOffset + ((last.offset - geometry.logOffset + 8) % (geometry.logSlots * 8));
+      const expected = memory.load(offset);
+      return {
+        ...step,
+        steps: [...step.steps, { ...last, offset, expected, desired: ((expected >> 42n) + 1n) << 42n }],
+      };
+    },
+  },
+  {
+    name: 'a snapshot swings the root without having read it again',
+    search: 'snapshots',
+    slow: true,
+    step: (step, { plot }) => {
+      const root = plot.geometry.controlOffset + controlFields.root;
+      if (step.op !== 'compareExchange' || step.offset !== root) return step;
+      const now = plot.memory.load(root);
+      return { ...step, expected: now, desired: (((now >> 36n) + 1n) << 36n) | (step.desired & 0xf_ffff_ffffn) };
+    },
+    answer: (step, result, { plot }) => {
+      const root = plot.geometry.controlOffset + controlFields.root;
+      return step.op === 'compareExchange' && step.offset === root ? step.expected : result;
+    },
+  },
+  {
+    name: 'pages are swept before everybody has published that their name is gone',
+    search: 'reader',
+    slow: true,
+    enter: ({ allocator }) => {
+      const { sweep } = allocator;
+      allocator.sweep = function (this: typeof allocator) {
+        return sweep.call(this, Number.MAX_SAFE_INTEGER);
+      };
+    },
+  },
+  {
+    name: 'pages are swept without the log being read to its end behind what was published',
+    search: 'keep',
+    custodian: stale,
+  },
+  {
+    name: 'suspects are judged by an old reading of the log',
+    search: 'receive-unlink',
+    custodian: stale,
+  },
+  {
+    name: 'what a member has applied is published before it keeps its open file',
+    search: 'keep',
+    enter: (actor) => {
+      actor.lowest = () => actor.replica.index;
+    },
+  },
+  {
+    name: 'what was given away and is taken on is thought to be lost to a death',
+    search: 'hand-over-to-leaver',
+    thrown: (step, error, { plot, identity }) => {
+      if (!interrupted(error) || step.op !== 'compareExchange') return undefined;
+      if (step.offset !== principalWordOffset(plot.geometry, identity.principal)) return undefined;
+      return { answer: step.expected + 1n };
+    },
+  },
+  {
+    name: 'a member that is joining is watched by nobody',
+    search: 'newcomer',
+    slow: true,
+    answer: (step, result, actor) => {
+      if (step.op !== 'read' || !isMemberWord(actor, step.offset)) return result;
+      const { bytes } = step;
+      for (let at = 0; at + 8 <= bytes.length; at += memberStride) {
+        if (bytes[at + 7]! >> 4 === 1) bytes[at + 7] = bytes[at + 7]! & 15;
+      }
+      return result;
+    },
+  },
+  {
+    name: 'nobody looks for principals that were handed to one who had died',
+    search: 'hand-over',
+    slow: true,
+    blind: true,
+  },
+  {
+    name: 'a page is taken away from a reader although it has pinned its lookup',
+    search: 'reader',
+    slow: true,
+    enter: (actor) => {
+      actor.lowest = () => actor.replica.index;
+    },
+  },
+];
+
+/** While a snapshot is cut, that map looks empty to whoever goes through it. */
+function forgetful(
+  replica: Actor['replica'],
+  part: (state: Actor['replica']['state']) => ReadonlyMap<unknown, unknown>,
+): void {
+  const { snapshot } = replica;
+  replica.snapshot = function* (this: typeof replica) {
+    const inner = snapshot.call(this);
+    let state = inner.next();
+    while (!state.done) {
+      let result: StepResult;
+      try {
+        result = yield state.value;
+      } catch (error) {
+        state = inner.throw(error);
+        continue;
+      }
+      const map = part(this.state);
+      const hidden = map as { size: number; [Symbol.iterator]: unknown };
+      Object.defineProperty(hidden, 'size', { value: 0, configurable: true });
+      Object.defineProperty(hidden, Symbol.iterator, { value: () => [].values(), configurable: true });
+      try {
+        state = inner.next(result);
+      } finally {
+        Reflect.deleteProperty(hidden, 'size');
+        Reflect.deleteProperty(hidden, Symbol.iterator);
+      }
+    }
+  };
+}
+
+/** The log is not read again. */
+function stale(custodian: MemberCustodian): MemberCustodian {
+  const { replica } = custodian;
+  const frozen = {
+    catchUp: () => idle(0),
+    get state() {
+      return replica.state;
+    },
+  };
+  return { ...custodian, replica: frozen as unknown as NamespaceReplica };
+}

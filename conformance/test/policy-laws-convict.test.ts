@@ -1,5 +1,5 @@
 // deadline: 300s
-import { policyLaws } from '@exomem/conformance';
+import { keptRuns, type PolicyLawOptions, policyLaws } from '@exomem/conformance';
 import { type AllocationPolicy, atomic } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
 import * as spoilers from './fixtures/spoiled-policy.js';
@@ -19,6 +19,13 @@ async function broken(policy: AllocationPolicy, seed: number, schedules: number)
     await run().catch((error: Error) => found.set(id, error.message));
   }
   return found;
+}
+
+async function failure(law: Promise<void>): Promise<string> {
+  return law.then(
+    () => 'it was not convicted',
+    (reason: Error) => reason.message,
+  );
 }
 
 const generators: readonly (readonly [what: string, law: string, policy: AllocationPolicy])[] = [
@@ -42,11 +49,7 @@ for (const [what, law, policy] of generators) {
 for (const [what, , policy] of generators) {
   test(`one that ${what}, by an exhaustive search`, async () => {
     const exhaustive = policyLaws({ name: 'spoiled', policy }).find(({ id }) => id === 'exhaustive')!;
-    const error = await exhaustive.run().then(
-      () => undefined,
-      (reason: Error) => reason,
-    );
-    assert.match(error?.message ?? 'it was not convicted', /path [\d:]+/);
+    assert.match(await failure(exhaustive.run()), /path [\d:]+/);
   });
 }
 
@@ -72,6 +75,39 @@ for (const [what, law, policy] of others) {
     assert.ok(found.has(law), `broken are ${[...found.keys()]}`);
   });
 }
+
+test('runs that convicted one of them once still do', async () => {
+  const kept = keptRuns();
+  let tried = 0;
+  for (const [name, spoiler] of Object.entries(spoilers)) {
+    const corpus = kept.filter(({ note }) => note === name);
+    if (corpus.length === 0) continue;
+    const policy = spoilSteps(
+      atomic,
+      () => spoiler as Parameters<typeof spoilSteps>[1] extends () => infer S ? S : never,
+    );
+    const laws = policyLaws({ name, policy }, { seed: 1, schedules: 0, corpus });
+    for (const { law } of corpus) {
+      const error = await failure(laws.find(({ id }) => id === law)!.run());
+      assert.match(error, /a run of the corpus/);
+      tried++;
+    }
+  }
+  assert.is(tried, 4);
+});
+
+test('a failing run can be run again by its seed and path, and is the same', async () => {
+  const policy = spoilSteps(atomic, () => spoilers.takesSilenceForRefusal);
+  const find = (options: PolicyLawOptions) =>
+    policyLaws({ name: 'spoiled', policy }, { patience: 200, corpus: [], ...options }).find(
+      ({ id }) => id === 'valid',
+    )!;
+  const first = await failure(find({ seed: 5, schedules: 300 }).run());
+  const [, seed, path] = /seed (-?\d+), path (\S+)/.exec(first)!;
+  const again = await failure(find({ replay: { law: 'valid', seed: Number(seed), path: path! } }).run());
+  assert.match(again, `seed ${seed}, path ${path}`);
+  assert.match(first, `EXOMEM_LAW=valid EXOMEM_SEED=${seed} EXOMEM_PATH=${path}`);
+});
 
 test('and every law is among them', () => {
   const convicting = new Set([...generators, ...others].map(([, law]) => law));

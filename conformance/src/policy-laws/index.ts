@@ -13,7 +13,7 @@ import { type PolicyLawId, policyLawTable } from './law.js';
 import { type ScenarioLaw, scenarioLaws } from './scenarios.js';
 
 export type { PolicyLawOptions, PolicySubject } from './explore.js';
-export type { FoundRun } from './found.js';
+export { type FoundRun, keptRuns } from './found.js';
 export type { PolicyLawId } from './law.js';
 
 /** A law of policies as a case that any test runner can run. */

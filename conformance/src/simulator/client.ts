@@ -32,6 +32,8 @@ export class SimulatedClient {
   readonly tasks: Task[] = [];
   /** Steps whose replies were lost: what is left of them may still happen, until a new epoch of the lane begins. */
   limbo: Execution[] = [];
+  /** When it began something last. */
+  turn = 0;
   /** It crashed: what it sent before may still happen. */
   dead = false;
   /** Its lane carries nothing more: a bind was refused, or somebody revoked it. */

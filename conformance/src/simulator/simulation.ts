@@ -103,7 +103,6 @@ export class Simulation {
    */
   actions(): Action[] {
     const actions: Action[] = [];
-    const begins: Action[] = [];
     for (let at = 0; at < this.clients.length; at++) {
       const client = this.clients[(this.#turnOf + at) % this.clients.length]!;
       if (client.dead) continue;
@@ -112,12 +111,10 @@ export class Simulation {
         if (task === this.#current) actions.unshift({ kind: 'step', task });
         else actions.push({ kind: 'step', task });
       }
-      if (client.queue.length === 0 || client.tasks.length >= client.concurrency) continue;
-      (this.#waits ? begins : actions).push({ kind: 'begin', client });
+      if (client.queue.length > 0 && client.tasks.length < client.concurrency) actions.push({ kind: 'begin', client });
     }
     // Whoever waits lets those go first that have waited longer.
     if (this.#waits) actions.sort((one, other) => lastTurn(one) - lastTurn(other));
-    actions.push(...begins);
     for (const client of this.clients) if (client.limbo.length > 0) actions.push({ kind: 'land', client });
     return actions;
   }
@@ -207,6 +204,7 @@ export class Simulation {
 
   #begin(client: SimulatedClient): void {
     const operation = client.queue.shift()!;
+    client.turn = this.turn;
     const protocol = operation.start();
     if (protocol === undefined) return;
     const task = new Task(client, operation, protocol);
@@ -401,7 +399,8 @@ function underWay(pending: Execution | ControlStep | undefined): boolean {
 }
 
 function lastTurn(action: Action): number {
-  return action.kind === 'step' ? action.task.turn : 0;
+  if (action.kind === 'step') return action.task.turn;
+  return action.kind === 'begin' ? action.client.turn : 0;
 }
 
 function isControl(step: Step): step is ControlStep {

@@ -13,7 +13,7 @@ const test = suite('policy laws convict');
 /** The laws that a policy breaks within so many schedules. */
 async function broken(policy: AllocationPolicy, seed: number, schedules: number): Promise<Map<string, string>> {
   const found = new Map<string, string>();
-  const laws = policyLaws({ name: 'spoiled', policy }, { seed, schedules, patience: 200, corpus: [] });
+  const laws = policyLaws({ name: 'spoiled', policy }, { seed, schedules, patience: 100, corpus: [] });
   for (const { id, run } of laws) {
     if (id === 'alone' || id === 'exhaustive') continue;
     await run().catch((error: Error) => found.set(id, error.message));
@@ -38,7 +38,7 @@ const generators: readonly (readonly [what: string, law: string, policy: Allocat
 for (const [what, law, policy] of generators) {
   test(`one that ${what}, by the law "${law}", whatever the seed`, async () => {
     for (const seed of [1, 2, 3]) {
-      const found = await broken(policy, seed, 300);
+      const found = await broken(policy, seed, 200);
       assert.ok(found.has(law), `seed ${seed}: broken are ${[...found.keys()]}`);
       assert.match(found.get(law)!, /seed \d+.*path/s);
       assert.match(found.get(law)!, /group \d+ (:=|0x)/);
@@ -71,7 +71,7 @@ const others: readonly (readonly [what: string, law: string, policy: AllocationP
 
 for (const [what, law, policy] of others) {
   test(`one that ${what}, by the law "${law}"`, async () => {
-    const found = await broken(policy, 7, 100);
+    const found = await broken(policy, 7, 60);
     assert.ok(found.has(law), `broken are ${[...found.keys()]}`);
   });
 }

@@ -38,7 +38,51 @@ const named = (pages: number): Deed => takes(pages, { named: true, initialise: '
 const does = (kind: Exclude<Deed['kind'], 'rest' | 'allocate'>, pick = 0): Deed => ({ kind, pick });
 const none: Faults = { losses: 0, aborts: 0, crashes: 0 };
 
+/** The cheapest first. */
 const meetings: readonly Meeting[] = [
+  {
+    what: 'one dies in a long run',
+    options: { groups: 3, groupPages: 2, clean: true },
+    deeds: [[takes(3), frees], [takes(3)]],
+    faults: { ...none, crashes: 1 },
+  },
+  {
+    what: 'a page gets a name and loses it',
+    options: { groups: 1, groupPages: 2, clean: true },
+    deeds: [[takes(1), does('withhold'), does('name'), does('unname')], [takes(1)]],
+    faults: { ...none, losses: 1 },
+  },
+  {
+    what: 'room comes back to who gave it',
+    options: { groups: 1, groupPages: 2, clean: true },
+    deeds: [
+      [named(1), does('name'), does('giveRoom', 1), does('judge')],
+      [does('judge'), does('giveRoom', 0)],
+    ],
+    faults: { ...none, losses: 2 },
+  },
+  {
+    what: 'one is taken over while it claims, and recovered',
+    options: { groups: 1, groupPages: 2, clean: true },
+    deeds: [[takes(1)], [does('recover'), takes(1)]],
+    faults: { ...none, losses: 1 },
+    takeover: 0,
+  },
+  {
+    what: 'dirty pages change hands',
+    options: { groups: 1, groupPages: 2 },
+    deeds: [[takes(1, { initialise: 'zero' }), frees], [takes(1, { initialise: 'zero' })]],
+    faults: { ...none, losses: 1, aborts: 1 },
+  },
+  {
+    what: 'room is given to one that claims the same group',
+    options: { groups: 1, groupPages: 2, clean: true },
+    deeds: [
+      [named(1), does('name'), does('giveRoom', 1)],
+      [named(1), does('judge')],
+    ],
+    faults: { ...none, losses: 1, aborts: 1 },
+  },
   {
     what: 'two want the last page',
     options: { groups: 1, groupPages: 1, clean: true },
@@ -52,49 +96,6 @@ const meetings: readonly Meeting[] = [
     what: 'two long runs overlap',
     options: { groups: 3, groupPages: 2, clean: true },
     deeds: [[takes(3)], [takes(3), frees]],
-    faults: { ...none, losses: 1 },
-  },
-  {
-    what: 'one dies in a long run',
-    options: { groups: 3, groupPages: 2, clean: true },
-    deeds: [[takes(3), frees], [takes(3)]],
-    faults: { ...none, crashes: 1 },
-  },
-  {
-    what: 'dirty pages change hands',
-    options: { groups: 1, groupPages: 2 },
-    deeds: [[takes(1, { initialise: 'zero' }), frees], [takes(1, { initialise: 'zero' })]],
-    faults: { ...none, losses: 1, aborts: 1 },
-  },
-  {
-    what: 'one is taken over while it claims, and recovered',
-    options: { groups: 1, groupPages: 2, clean: true },
-    deeds: [[takes(1)], [does('recover'), takes(1)]],
-    faults: { ...none, losses: 1 },
-    takeover: 0,
-  },
-  {
-    what: 'room comes back to who gave it',
-    options: { groups: 1, groupPages: 2, clean: true },
-    deeds: [
-      [named(1), does('name'), does('giveRoom', 1), does('judge')],
-      [does('judge'), does('giveRoom', 0)],
-    ],
-    faults: { ...none, losses: 2 },
-  },
-  {
-    what: 'room is given to one that claims the same group',
-    options: { groups: 1, groupPages: 2, clean: true },
-    deeds: [
-      [named(1), does('name'), does('giveRoom', 1)],
-      [named(1), does('judge')],
-    ],
-    faults: { ...none, losses: 1, aborts: 1 },
-  },
-  {
-    what: 'a page gets a name and loses it',
-    options: { groups: 1, groupPages: 2, clean: true },
-    deeds: [[takes(1), does('withhold'), does('name'), does('unname')], [takes(1)]],
     faults: { ...none, losses: 1 },
   },
 ];

@@ -607,8 +607,17 @@ export class World {
   }
 }
 
+const regions = new Map<string, Geometry>();
+
 /** A region with exactly so many groups for its users. */
 export function smallRegion(groups: number, groupPages: number): Geometry {
+  const key = `${groups}x${groupPages}`;
+  let geometry = regions.get(key);
+  if (geometry === undefined) regions.set(key, (geometry = planSmallRegion(groups, groupPages)));
+  return geometry;
+}
+
+function planSmallRegion(groups: number, groupPages: number): Geometry {
   const options = { groupPages, memberSlots: 2, principalSlots: 8, logSlots: 4, arenaBytes: 8192, reserveGroups: 1 };
   const groupBytes = groupPages * 4096;
   for (let size = groupBytes * (groups + 1); ; size += 4096) {

@@ -3,8 +3,8 @@ import type { Protocol } from '../protocol/protocol.js';
 import { batch, drain, now, pause, random } from '../protocol/protocol.js';
 import type { Geometry } from '../region/geometry.js';
 import { groupWordOffset, pageOffset, principalWordOffset } from '../region/geometry.js';
-import { decodePrincipal, highHalf, joinWord, lowHalf, ownerHalf, pageBits, principalState } from '../region/words.js';
-import type { BatchAnswer, WordStep } from '../transport/step.js';
+import { decodePrincipal, joinWord, lowHalf, ownerHalf, pageBits, principalState } from '../region/words.js';
+import type { BatchAnswer } from '../transport/step.js';
 import { compareExchange, load, read, write } from '../transport/step.js';
 import { type GroupTable, looksGiven, type OwnedGroup } from './group-table.js';
 import { OwnWords, type WordChange } from './own-words.js';
@@ -402,12 +402,16 @@ class AtomicAllocator implements Allocator {
     for (const { group, set } of this.#parts(page, pages)) {
       const owned = this.#table.owned.get(group);
       if (owned === undefined) continue;
-      const dismissed = set & pagesWith(owned.low, pageBits.withheld, this.#groupPages) & ~owned.constructing;
-      if (dismissed === 0) continue;
-      owned.dismissed |= dismissed;
-      owned.dismissedAt = Math.max(owned.dismissedAt, index);
-      this.#table.waiting.add(owned);
+      const withheld = pagesWith(owned.low, pageBits.withheld, this.#groupPages) & ~owned.constructing;
+      this.#dismiss(owned, set & withheld, index);
     }
+  }
+
+  #dismiss(owned: OwnedGroup, set: number, index: number): void {
+    if (set === 0) return;
+    owned.dismissed |= set;
+    owned.dismissedAt = Math.max(owned.dismissedAt, index);
+    this.#table.waiting.add(owned);
   }
 
   retain(page: number, pages: number): void {
@@ -430,13 +434,12 @@ class AtomicAllocator implements Allocator {
       // What an operation is just building shows as withheld, too: the next judgement is for these.
       if (owned.busy || owned.doubt) continue;
       owned.unjudged = false;
-      const withheld = pagesWith(owned.low, pageBits.withheld, this.#groupPages) & ~owned.constructing;
+      let dropped = pagesWith(owned.low, pageBits.withheld, this.#groupPages) & ~owned.constructing;
       for (let at = 0; at < this.#groupPages; at++) {
-        const page = owned.group * this.#groupPages + at;
-        if ((withheld & (1 << at)) === 0 || isNamed(page)) continue;
-        this.dismiss(page, 1, index);
-        found++;
+        if (isNamed(owned.group * this.#groupPages + at)) dropped &= ~(1 << at);
       }
+      found += countPages(dropped);
+      this.#dismiss(owned, dropped, index);
     }
     return found;
   }
@@ -566,30 +569,45 @@ class AtomicAllocator implements Allocator {
     return moved;
   }
 
-  /** Takes over some of the words that a reading of the table showed. Whether it must be read again. */
+  /** Takes over the words that a reading of the table showed. Whether it must be read again. */
   *#retag(table: Uint32Array, start: number, take: TakeOver): Protocol<{ moved: number; more: boolean }> {
     const { high } = this.#words;
-    const groups: number[] = [];
-    const steps: WordStep[] = [];
-    let moved = 0;
-    for (let at = 0; at < table.length / 2 && steps.length < batchWords; at++) {
-      const group = start + at;
-      const low = table[2 * at]!;
-      const theirs = table[2 * at + 1]!;
-      if (theirs === high && this.#unknown(group)) moved += yield* this.#adopt(group);
-      if (theirs === high || !take.matches(theirs)) continue;
-      if (!this.#unknown(group)) {
-        // What we know of it is not settled yet: it must end before the word becomes ours in another way.
-        yield pause(0);
-        return { moved, more: true };
+    const ours: number[] = [];
+    const theirs: number[] = [];
+    for (let at = 0; at < table.length / 2; at++) {
+      const owner = table[2 * at + 1]!;
+      if (owner === high) {
+        if (this.#unknown(start + at)) ours.push(start + at);
+      } else if (take.matches(owner)) {
+        theirs.push(start + at);
       }
-      groups.push(group);
-      const kept = take.keep(low);
-      steps.push(
-        compareExchange(this.#words.offset(group), joinWord(theirs, low), kept === 0 ? 0n : joinWord(high, kept)),
-      );
     }
-    if (steps.length === 0) return { moved, more: false };
+    let moved = yield* this.#adopt(ours);
+    // The right to these words was looked at after they were read, and who is dead stays dead.
+    for (let at = 0; at < theirs.length; at += batchWords) {
+      const groups = theirs.slice(at, at + batchWords);
+      const count = yield* this.#retagBatch(groups, table, start, take);
+      if (count < 0) return { moved, more: true };
+      moved += count;
+    }
+    return { moved, more: theirs.length > 0 };
+  }
+
+  /** How many of these words are ours or free now; -1 if that was left to be found out by another reading. */
+  *#retagBatch(groups: readonly number[], table: Uint32Array, start: number, take: TakeOver): Protocol<number> {
+    if (groups.some((group) => !this.#unknown(group))) {
+      // What we know of it is not settled yet: it must end before the word becomes ours in another way.
+      yield pause(0);
+      return -1;
+    }
+    const { high } = this.#words;
+    const steps = groups.map((group) => {
+      const [low, theirs] = [table[2 * (group - start)]!, table[2 * (group - start) + 1]!];
+      const kept = take.keep(low);
+      const desired = kept === 0 ? 0n : joinWord(high, kept);
+      return compareExchange(this.#words.offset(group), joinWord(theirs, low), desired);
+    });
+    let moved = 0;
     let known = false;
     try {
       const answer = (yield batch([...steps, this.#words.fence])) as BatchAnswer;
@@ -608,8 +626,9 @@ class AtomicAllocator implements Allocator {
     } finally {
       if (!known) this.#words.mayHaveTaken(groups);
     }
-    if (!known) yield* this.#words.repair();
-    return { moved, more: true };
+    if (known) return moved;
+    yield* this.#words.repair();
+    return -1;
   }
 
   *giveRoom(to: { principal: number; incarnation: number }, pages: number): Protocol<boolean> {
@@ -741,27 +760,36 @@ class AtomicAllocator implements Allocator {
     let two = 0;
     for (let start = 0; start < table.groups; start += tableChunk) {
       const words = yield* this.#readTable(start, Math.min(tableChunk, table.groups - start));
+      const ours: number[] = [];
       for (let at = 0; at < words.length / 2; at++) {
         const [low, high] = [words[2 * at]!, words[2 * at + 1]!];
         one = stir(stir(one, low, 0x9e37_79b1), high, 0x9e37_79b1);
         two = stir(stir(two, low, 0x85eb_ca6b), high, 0x85eb_ca6b);
-        if (high === this.#words.high && this.#unknown(start + at)) yield* this.#adopt(start + at);
+        if (high === this.#words.high && this.#unknown(start + at)) ours.push(start + at);
         else table.observe(start + at, high, low);
       }
+      yield* this.#adopt(ours);
     }
     return (two & 0x1f_ffff) * 2 ** 32 + (one >>> 0);
   }
 
-  /** A reading of the table shows as ours what we do not know. How many groups came to us: 1, or 0. */
-  *#adopt(group: number): Protocol<number> {
+  /** A reading of the table shows these as ours, ascending, and we do not know them. How many came to us. */
+  *#adopt(groups: readonly number[]): Protocol<number> {
+    const [first] = groups;
+    if (first === undefined) return 0;
     // A release of our own may have overtaken that reading: look again.
-    const word = yield* loadSurely(load(this.#words.offset(group)));
-    if (highHalf(word) === this.#words.high && this.#unknown(group)) {
-      this.#table.rank(this.#table.own(group, lowHalf(word)));
-      return 1;
+    const words = yield* this.#readTable(first, groups.at(-1)! - first + 1);
+    let came = 0;
+    for (const group of groups) {
+      const [low, high] = [words[2 * (group - first)]!, words[2 * (group - first) + 1]!];
+      if (high === this.#words.high && this.#unknown(group)) {
+        this.#table.rank(this.#table.own(group, low));
+        came++;
+      } else {
+        this.#table.observe(group, high, low);
+      }
     }
-    this.#table.observe(group, highHalf(word), lowHalf(word));
-    return 0;
+    return came;
   }
 
   #unknown(group: number): boolean {

@@ -1,6 +1,7 @@
 import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import { Client, format, isExomemError, runSync, Steward } from '../src/index.js';
+import { FaultyTransport } from './faulty-session.js';
 import { surroundings } from './surroundings.js';
 
 const MiB = 1024 * 1024;
@@ -135,6 +136,26 @@ test('space of removed files comes back, with a steward and without', async () =
   assert.is(principals.filter(({ state }) => state !== 0).length, 1);
   assert.is(members.filter(({ state }) => state !== 0).length, 1);
   await steward.stop();
+});
+
+test('who closes without having been able to publish what was written is told', async () => {
+  const { transport, open } = await region(16 * MiB);
+  const harsh = new FaultyTransport(
+    transport,
+    () => 0.5,
+    () => 0,
+  );
+  const join = () => Client.open({ transport: harsh, url: 'sab:r', surroundings });
+  const [a, b, c] = [await join(), await join(), await open('observer')];
+  const file = await a.namespace.open('/f', { create: true });
+  await file.write(0, new Uint8Array(10_000).fill(1));
+  assert.ok(await b.kick(a.member.slot));
+  assert.is(await code(a.close()), 'Fenced');
+  assert.is(await code(a.allocate(1)), 'Fenced');
+  // Nothing is lost with a client that had nothing to publish.
+  assert.ok(await c.kick(b.member.slot));
+  assert.is(await code(b.close()), 'none');
+  await c.close();
 });
 
 test('an observer joins nothing, and reads names and bytes', async () => {

@@ -360,7 +360,11 @@ export class Client implements AsyncDisposable {
     return { members, principals: await this.run(readPrincipals(this.geometry)) };
   }
 
-  /** Leaves the region: frees anonymous memory, hands the rest to a living member. Idempotent. */
+  /**
+   * Leaves the region: publishes what files have waiting, frees anonymous memory, hands the rest to a living member.
+   * Idempotent. It has left in any case.
+   * @throws what kept it from publishing what was written to a file, as `Fenced`.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#leave();
     return this.#closing;
@@ -731,9 +735,14 @@ export class Client implements AsyncDisposable {
   }
 
   async #leave(): Promise<void> {
+    let lost: unknown;
     try {
+      for (const file of [...this.#files.values()]) {
+        await file.flush().catch((error) => {
+          if (!isExomemError(error, 'StaleHandle')) lost ??= error;
+        });
+      }
       if (this.#fenced === undefined && this.#allocator !== undefined) {
-        for (const file of [...this.#files.values()]) await file.flush().catch(() => undefined);
         await this.#end();
         await this.#handOver();
       } else {
@@ -748,6 +757,7 @@ export class Client implements AsyncDisposable {
       await this.#beatSession?.close();
       await this.session.close();
     }
+    if (lost !== undefined) throw lost;
   }
 
   async #handOver(): Promise<void> {

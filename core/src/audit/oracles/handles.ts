@@ -119,7 +119,8 @@ function checkUnnamed(found: Findings, { tables, told, pending }: Case): void {
     const { page, pages, high } = run;
     const group = tables.groupOf(page);
     found.add(
-      pending,
+      // What a dead client had begun in an application's name waits for whoever adopts it.
+      tables.standings.of(high) === 'kept' ? 'note' : pending,
       `${count(pages, 'page')} from page ${page} on, of ${ownerName(high)}, ${pages === 1 ? 'is' : 'are'} withheld without a name: under construction, or waiting to be freed`,
       tables.wordAt(group),
       { page, pages, group },

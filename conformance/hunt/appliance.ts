@@ -66,7 +66,7 @@ process.on('message', (ask: Ask) => {
   const work = ask.ask === 'open' ? open(ask) : close(ask);
   work
     .catch((error) => ({ id: ask.id, name: '', url: '', error: String(error) }))
-    .then((answer) => process.send!(answer));
+    .then((answer) => process.send!(answer, () => undefined));
 });
 process.on('disconnect', () => process.exit());
 process.send!({ id: 0 });

@@ -31,6 +31,11 @@ export class Trap {
     this.#set = true;
   }
 
+  /** From here on nothing happens any more. */
+  disarm(): void {
+    this.#set = false;
+  }
+
   async step<T>(send: () => T | Promise<T>): Promise<T> {
     const here = this.#set && ++this.steps === this.#at;
     if (!here) return send();

@@ -49,7 +49,7 @@ export class Ground implements AsyncDisposable {
   #ask(ask: Ask): Promise<Answer> {
     return new Promise((resolve, reject) => {
       this.#waiting.set(ask.id, { resolve, reject });
-      this.#child.send(ask);
+      this.#child.send(ask, (error) => error && reject(error));
     });
   }
 

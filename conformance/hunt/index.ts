@@ -1,8 +1,10 @@
 /**
  * Real processes that die, over a real network. `npm run hunt -- WHAT [OPTION ...]`; it ends with 1 if anything was found.
  *
- *   kill   ends a process right before, during and right after each wire step of each operation
- *   stop   stops it there, past its lease, and lets it go on when others have what it had
+ *   kill        ends a process right before, during and right after each wire step of each operation
+ *   stop        stops it there, past its lease, and lets it go on when others have what it had
+ *   recoverers  ends two who recover in turn, at any step
+ *   storm       ends, then stops, so many workers at random while three others work, then cuts so many connections
  *
  * And without a process or a network, every way that small worlds can go:
  *
@@ -13,6 +15,8 @@ import { type Side, sides } from './deadly.js';
 import { exhaustive } from './exhaustive/main.js';
 import { kill } from './kill.js';
 import { operations } from './operations/index.js';
+import { recoverersInTurn } from './recoverers.js';
+import { cutAtRandom, killAtRandom, stopAtRandom } from './storms.js';
 
 const { values, positionals } = parseArgs({
   options: {
@@ -24,6 +28,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string' },
     'at-once': { type: 'string' },
     lease: { type: 'string' },
+    count: { type: 'string' },
     limit: { type: 'string' },
     mutants: { type: 'boolean' },
   },
@@ -52,9 +57,31 @@ async function atSteps(signal: 'SIGKILL' | 'SIGSTOP'): Promise<boolean> {
 }
 
 const [what, ...names] = positionals;
+const count = number(values.count) ?? 100;
+const seed = number(values.seed) ?? Math.floor(Math.random() * 1000);
+const lease = number(values.lease);
+
+async function twoRecoverers(): Promise<boolean> {
+  const { cases, failures } = await recoverersInTurn({ count, seed, lease, tell: (line) => console.log(line) });
+  console.log(`${cases} cases, ${failures.length} failed; seed ${seed}`);
+  return failures.length === 0;
+}
+
+async function storm(): Promise<boolean> {
+  for (const [what, hunt] of Object.entries({ killed: killAtRandom, stopped: stopAtRandom, cut: cutAtRandom })) {
+    const { hit, acts, mistakes } = await hunt({ count, seed, lease });
+    console.log(
+      `${hit} ${what}, others did ${acts} things; ${mistakes} of them declared dead by mistake; seed ${seed}`,
+    );
+  }
+  return true;
+}
+
 const hunts: Record<string, () => Promise<boolean>> = {
   kill: () => atSteps('SIGKILL'),
   stop: () => atSteps('SIGSTOP'),
+  recoverers: twoRecoverers,
+  storm,
   exhaustive: async () => exhaustive(names, { limit: number(values.limit), mutants: values.mutants }),
 };
 

@@ -81,7 +81,7 @@ export async function kill(options: KillOptions = {}): Promise<KillReport> {
     for (let step = from; step <= Math.min(to, count); step++) {
       for (const side of options.sides ?? sides) places.push({ operation, step, side });
     }
-    if (options.sample === undefined) return places;
+    if (options.sample === undefined || places.length === 0) return places;
     return Array.from({ length: options.sample }, () => places[Math.floor(chance() * places.length)]!);
   });
   const places = (await together(counted, atOnce)).flat();
@@ -168,10 +168,12 @@ class Hunt {
     if (this.#signal === 'SIGKILL' || step === undefined) {
       if (failure?.code === 'Fenced') throw new FalseSuspicion(failure.what);
       if (failure !== undefined) throw new Error(`the victim failed: ${failure.what}`);
-    } else if (failure !== undefined && failure.code !== 'Fenced') {
-      throw new Error(`the victim went on and was not told that it is fenced: ${failure.what}`);
-    } else if (over && operation.leaves !== true && wasStopped(told)) {
-      throw new Error('the victim went on as if nothing had been');
+    } else if (wasStopped(told) && operation.outside !== true) {
+      if (over) throw new Error('the victim went on as if nothing had been');
+      if (failure?.code !== 'Fenced') throw new Error(`the victim went on, and was told: ${failure?.what}`);
+    } else if (failure !== undefined && failure.code !== 'Fenced' && failure.code !== 'RegionFull') {
+      // Another has all there is.
+      throw new Error(`the victim failed: ${failure.what}`);
     }
   }
 

@@ -24,8 +24,8 @@ export interface Operation {
   readonly name: string;
   /** Who else is there: a steward, an ordinary member, or nobody until the victim is dead. */
   readonly keeper: 'steward' | 'member' | 'nobody';
-  /** It ends with the victim leaving the region: then it cannot be told that it is fenced. */
-  readonly leaves?: boolean;
+  /** It begins or ends outside the region: whoever is stopped there is no member, and cannot be fenced. */
+  readonly outside?: boolean;
   /** In the hunt, before the victim joins. What it answers reaches the victim. */
   before?(scene: Scene): Promise<unknown>;
   /** In the victim. It calls `ready()` once. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, isExomemError, userGroups } from '@exomem/core';
+import { Client, isExomemError, run, userGroups } from '@exomem/core';
+import { auditRegion } from '@exomem/core/audit';
 import { tcp } from '@exomem/transport-tcp';
 import { surroundings } from 'exomem';
 import type { Ground } from './ground.js';
@@ -65,7 +66,10 @@ export class Scene implements AsyncDisposable {
   async kill(client: Client): Promise<void> {
     this.#clients.delete(client);
     await this.#observer.kick(client.member.slot);
-    await client.close();
+    // What it has not published is lost with it.
+    await client.close().catch((error) => {
+      if (!isExomemError(error, 'Fenced')) throw error;
+    });
   }
 
   /** Waits until everything is as it has to be. `held`: what those who live were told that they hold, in pages. */
@@ -78,10 +82,22 @@ export class Scene implements AsyncDisposable {
     };
     for (const until = performance.now() + patience; ; ) {
       const found = await scan(this.#observer, company);
-      if (found.wrong.length === 0) return found;
+      if (found.wrong.length === 0) {
+        await this.#audit();
+        return found;
+      }
       if (performance.now() > until) throw new Error(`it does not come to rest: ${found.wrong.slice(0, 8).join('; ')}`);
       await sleep(100);
     }
+  }
+
+  /** The other opinion: everything that is always true of a region. */
+  async #audit(): Promise<void> {
+    const { session } = this.#observer;
+    const { findings, damaged } = await run(auditRegion(session.size, { atRest: true }), { session, surroundings });
+    if (!damaged) return;
+    const damage = findings.filter(({ severity }) => severity === 'damage');
+    throw new Error(`the audit says: ${damage.map(({ oracle, what }) => `${oracle}: ${what}`).join('; ')}`);
   }
 
   /** The bytes of a file as anybody sees them; undefined if there is none of that name. */
@@ -99,7 +115,21 @@ export class Scene implements AsyncDisposable {
 
   /** Removes all names: afterwards every page is free again, and whoever is given one finds zeros in it. */
   async clear(): Promise<void> {
-    const client = await this.join('sweeper');
+    for (let attempt = 0; ; attempt++) {
+      const client = await this.join('sweeper');
+      try {
+        await this.#clear(client);
+        return;
+      } catch (error) {
+        // Taken for dead by mistake, on a machine that is busy.
+        if (!isExomemError(error, 'Fenced') || attempt === 4) throw error;
+        this.#clients.delete(client);
+        await client.close();
+      }
+    }
+  }
+
+  async #clear(client: Client): Promise<void> {
     for (const application of [...this.#clients].flatMap(({ applications }) => applications)) await application.end();
     await this.#remove(client, '/');
     const { free, total } = await this.rest();

@@ -42,8 +42,9 @@ async function serve(order: Order): Promise<void> {
   try {
     await operation.act(victim);
     const { steps } = trap;
+    trap.disarm();
     // Whoever was stopped so late that nothing was left to do learns it from whatever it does next.
-    if (order.signal === 'SIGSTOP' && operation.leaves !== true) await (await client!.allocate(1)).free();
+    if (order.signal === 'SIGSTOP' && operation.outside !== true) await (await client!.allocate(1)).free();
     tell({ note: 'over', steps });
   } catch (error) {
     tell({ note: 'failed', code: isExomemError(error) ? error.code : '', what: (error as Error).stack });

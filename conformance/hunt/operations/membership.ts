@@ -9,6 +9,7 @@ const length = 30_000;
 export const join: Operation = {
   name: 'join',
   keeper: 'steward',
+  outside: true,
   async act(victim) {
     await victim.ready();
     const client = await victim.open();
@@ -29,8 +30,8 @@ async function settleIn(client: Client): Promise<void> {
   await (await application.allocate(5000)).write(0, pattern(4, 5000));
 }
 
-const leaving: Pick<Operation, 'leaves' | 'act' | 'after'> = {
-  leaves: true,
+const leaving: Pick<Operation, 'outside' | 'act' | 'after'> = {
+  outside: true,
   async act(victim: Victim) {
     const client = await victim.open();
     await settleIn(client);

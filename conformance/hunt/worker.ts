@@ -1,0 +1,172 @@
+/**
+ * A process that works in a region for as long as it is let: files in a directory of its own, anonymous memory, applications.
+ * It holds everything that it reads against what it wrote, and tells of what was acknowledged.
+ */
+import { writeSync } from 'node:fs';
+import { type Allocation, Client, isExomemError } from '@exomem/core';
+import { tcp } from '@exomem/transport-tcp';
+import { surroundings } from 'exomem';
+import type { Fact } from './operation.js';
+import { chances, differs, pattern } from './pattern.js';
+
+/** What a worker is to do. */
+export interface Work {
+  readonly url: string;
+  /** Names its directory, and decides what it does. */
+  readonly seed: number;
+  /** Bytes that it holds at most as anonymous memory. */
+  readonly hold: number;
+}
+
+const tell = (fact: Fact): void => void writeSync(1, `${JSON.stringify(fact)}\n`);
+let stopping = false;
+
+class Worker {
+  readonly #client: Client;
+  readonly #chance: () => number;
+  readonly #home: string;
+  readonly #hold: number;
+  readonly #files = new Map<string, { seed: number; length: number }>();
+  readonly #held: { memory: Allocation; seed: number }[] = [];
+  #seeds: number;
+
+  constructor(client: Client, { seed, hold }: Work) {
+    this.#client = client;
+    this.#chance = chances(seed);
+    this.#home = `/w${seed}`;
+    this.#hold = hold;
+    this.#seeds = seed * 1000;
+  }
+
+  #below(most: number): number {
+    return Math.floor(this.#chance() * most);
+  }
+  get #path(): string {
+    return `${this.#home}/${'abcdefgh'[this.#below(8)]}`;
+  }
+
+  async begin(): Promise<void> {
+    await this.#client.namespace.mkdir(this.#home);
+    tell({ note: 'home', path: this.#home });
+  }
+
+  async act(): Promise<void> {
+    const held = this.#held.reduce((sum, { memory }) => sum + memory.length, 0);
+    switch (this.#below(6)) {
+      case 0:
+      case 1:
+        return this.#put(this.#path);
+      case 2:
+        return this.#remove(this.#path);
+      case 3:
+        return this.#look(this.#path);
+      default:
+        return held > this.#hold || (held > 0 && this.#chance() < 0.4) ? this.#giveBack() : this.#take();
+    }
+  }
+
+  /** A file is written beside its name and takes it whole. */
+  async #put(path: string): Promise<void> {
+    const seed = this.#seeds++;
+    const length = 1 + this.#below(60_000);
+    tell({ note: 'will put', path, seed, length });
+    {
+      await using file = await this.#client.namespace.open(`${path}~`, { create: true, truncate: true });
+      await file.write(0, pattern(seed, length));
+    }
+    await this.#client.namespace.rename(`${path}~`, path);
+    this.#files.set(path, { seed, length });
+    tell({ note: 'put', path, seed, length });
+  }
+
+  async #remove(path: string): Promise<void> {
+    if (!this.#files.has(path)) return;
+    tell({ note: 'will remove', path });
+    await this.#client.namespace.unlink(path);
+    this.#files.delete(path);
+    tell({ note: 'removed', path });
+  }
+
+  async #look(path: string): Promise<void> {
+    const known = this.#files.get(path);
+    if (known === undefined) return;
+    await using file = await this.#client.namespace.open(path);
+    const bytes = new Uint8Array(file.size);
+    await file.read(0, bytes);
+    if (bytes.length !== known.length || differs(bytes, known.seed) >= 0) {
+      throw new Error(
+        `${path} has lost bytes: ${bytes.length}, of ${known.length}, from ${differs(bytes, known.seed)} on`,
+      );
+    }
+  }
+
+  async #take(): Promise<void> {
+    const memory = await this.#client.allocate(1 + this.#below(this.#chance() < 0.2 ? 150_000 : 20_000));
+    const bytes = new Uint8Array(memory.length);
+    await memory.read(0, bytes);
+    if (bytes.some((byte) => byte !== 0)) throw new Error('a fresh page shows bytes of another');
+    const seed = this.#seeds++;
+    await memory.write(0, pattern(seed, memory.length));
+    this.#held.push({ memory, seed });
+  }
+
+  async #giveBack(): Promise<void> {
+    const at = this.#below(this.#held.length);
+    const [{ memory, seed }] = this.#held.splice(at, 1) as [{ memory: Allocation; seed: number }];
+    await check(memory, seed);
+    await memory.free();
+  }
+
+  /** Everything that it has is as it was written; it leaves. */
+  async end(): Promise<void> {
+    for (const { memory, seed } of this.#held) await check(memory, seed);
+    for (const path of this.#files.keys()) await this.#look(path);
+    await this.#client.close();
+  }
+}
+
+async function check(memory: Allocation, seed: number): Promise<void> {
+  const bytes = new Uint8Array(memory.length);
+  await memory.read(0, bytes);
+  const at = differs(bytes, seed);
+  if (at >= 0)
+    throw new Error(`byte ${at} of ${memory.length} anonymous bytes at ${memory.offset} is not what was written`);
+}
+
+async function serve(work: Work): Promise<void> {
+  let acts = 0;
+  try {
+    const { url, seed } = work;
+    const client = await Client.open({
+      transport: tcp(),
+      url,
+      surroundings,
+      label: `worker ${seed}`,
+      pid: process.pid,
+    });
+    const worker = new Worker(client, work);
+    await worker.begin();
+    for (; !stopping; acts++) {
+      try {
+        await worker.act();
+      } catch (error) {
+        if (!isExomemError(error, 'RegionFull') && !isExomemError(error, 'Fragmented')) throw error;
+      }
+      if (acts % 20 === 0) tell({ note: 'acts', acts });
+    }
+    await worker.end();
+    tell({ note: 'over', acts });
+  } catch (error) {
+    tell({ note: 'failed', code: isExomemError(error) ? error.code : '', what: (error as Error).stack, acts });
+  }
+  process.exit();
+}
+
+process.once('message', (work: Work) => {
+  process.on('message', () => {
+    stopping = true;
+  });
+  void serve(work);
+});
+process.once('disconnect', () => process.exit());
+tell({ note: 'up' });

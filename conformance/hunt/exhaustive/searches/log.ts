@@ -40,7 +40,7 @@ export const logSearches: readonly Subject[] = [
   },
   {
     name: 'lap-by-two',
-    what: 'three records are there, and a lap is full; A appends, B appends twice, each of which makes room',
+    what: 'three records are there, and the lap is full; A and B append, each of which makes room',
     bound: { crashes: 0, losses: 0 },
     make: (options) =>
       log(options, {}, (plot) => {
@@ -49,7 +49,7 @@ export const logSearches: readonly Subject[] = [
         plot.prepare(b.appends());
         plot.prepare(a.appends());
         a.appends();
-        b.appends().appends();
+        b.appends();
       }),
   },
   {

@@ -60,7 +60,7 @@ export const mergingSearches: readonly Subject[] = [
   },
   {
     name: 'give-and-use',
-    what: 'A gives a started group to B, which allocates in it and gives it back; C removes the file in it; replies of A and B are lost',
+    what: 'A gives a started group to B and allocates; B allocates in it, judges and sweeps; C removes the file in it; a reply of A or B is lost',
     bound: { crashes: 0, losses: 1 },
     make: (options) =>
       merging(options, { groups: 1 }, (plot) => {
@@ -68,8 +68,8 @@ export const mergingSearches: readonly Subject[] = [
         janitor(plot);
         plot.prepare(a.names('f', 2));
         for (const one of [b, c]) plot.prepare(one.catchesUp().beats());
-        a.givesRoom(2, 1).allocates(1).judges().sweeps();
-        b.discovers().allocates(1).frees().givesRoom(1, 1).judges();
+        a.givesRoom(2, 1).allocates(1);
+        b.discovers().allocates(1).judges().sweeps();
         c.unlinks('f').beats();
         plot.lossy.add(a.simulated).add(b.simulated);
       }),

@@ -52,36 +52,37 @@ export const spaceSearches: readonly Subject[] = [
   },
   {
     name: 'two-recoverers',
-    what: 'A allocates, a run too, and frees; B and C each declare it dead at any time, recover it and allocate; one of the three dies anywhere',
+    what: 'A allocates a page and a run; B and C each declare it dead at any time and recover it, and B allocates; one of the three dies anywhere',
     bound: { crashes: 1, losses: 0 },
     make: (options) =>
-      space(options, { members: 4, principals: 4, groups: 4, groupPages: 1 }, (plot) => {
+      space(options, { members: 4, principals: 4, groups: 3, groupPages: 1, memberGrain: 4096 }, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
-        a.allocates(1).allocates(2).frees();
+        a.allocates(1).allocates(2);
         b.recovers(0).allocates(1);
-        c.recovers(0).allocates(1);
+        c.recovers(0);
         for (const { simulated } of [a, b, c]) plot.mortal.add(simulated);
       }),
   },
   {
     name: 'three-clients',
-    what: 'A allocates a run, B a page and C two pages at once, and each frees; a reply is lost',
-    bound: { crashes: 0, losses: 1 },
+    what: 'A allocates a run of two groups, B a page and C two pages, with three groups for all; A dies anywhere, a reply is lost',
+    bound: { crashes: 1, losses: 1 },
     make: (options) =>
-      space(options, { members: 4, principals: 4, groups: 4, groupPages: 2 }, (plot) => {
+      space(options, { members: 4, principals: 4, groups: 3, groupPages: 2 }, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
-        a.allocates(3).frees();
-        b.allocates(1).frees();
-        c.allocates(2).frees();
+        a.allocates(3);
+        b.allocates(1);
+        c.allocates(2);
         for (const { simulated } of [a, b, c]) plot.lossy.add(simulated);
+        plot.mortal.add(a.simulated);
       }),
   },
   {
     name: 'scrub',
-    what: 'A allocates, B declares it dead and recovers it, C looks for words of the dead and allocates; A dies anywhere, a reply of A is lost',
+    what: 'A allocates twice, B declares it dead and recovers it, C looks for words of the dead and allocates; A dies anywhere, a reply of A is lost',
     bound: { crashes: 1, losses: 1 },
     make: (options) =>
-      space(options, { members: 4, principals: 4, groups: 3, groupPages: 1 }, (plot) => {
+      space(options, { members: 4, principals: 4, groups: 3, groupPages: 1, memberGrain: 4096 }, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
         a.allocates(1).allocates(1);
         b.recovers(0);

@@ -366,6 +366,67 @@ test('says why a run lies where it lies', () => {
   assert.match(reasons[2]!, /groups \d+ to \d+.*far end/);
 });
 
+test('a run of more groups than one batch carries is claimed, withheld and freed as one', () => {
+  const region = new SharedRegion(24 * MiB, { ...small, groupPages: 1, clean: true });
+  const [client, rival] = [region.client(), region.client()];
+  const pages = 3000;
+  assert.ok(region.groups > 2 * pages - 1000);
+  const extent = client.allocate(pages);
+  assert.is(client.usage().held, pages);
+  client.valid();
+  client.free(extent);
+  assert.is(client.usage().held, 0);
+  client.valid();
+  // Somebody sits in the middle of where the next one is looked for.
+  const seat = client.allocate(1);
+  const names = client.allocate(pages, { initialise: 'caller', named: true });
+  client.run(client.allocator.release(names.page, pages));
+  client.valid();
+  const late = rival.allocate(region.groups - 2);
+  assert.is(
+    refusal(() => client.allocate(pages)),
+    'RegionFull',
+  );
+  client.valid();
+  rival.run(rival.allocator.withhold(late));
+  assert.is(client.usage().withheld, late.pages);
+  rival.run(rival.allocator.release(late.page, late.pages));
+  client.free(seat);
+  client.valid();
+  rival.valid();
+});
+
+test('a run that meets another far behind its first batch gives back what it had', () => {
+  const region = new SharedRegion(24 * MiB, { ...small, groupPages: 1, clean: true });
+  const [client, rival] = [region.client(), region.client()];
+  client.free(client.allocate(2));
+  // Behind the back of what the client has seen.
+  const others = Array.from({ length: region.groups - 3000 }, () => rival.allocate(1));
+  const extent = client.allocate(2900);
+  assert.ok(extent.page >= others.length);
+  client.valid();
+  rival.valid();
+  assert.is(client.usage().held, others.length + 2900);
+});
+
+test('a table longer than one reading', () => {
+  const region = new SharedRegion(300 * MiB, { ...small, groupPages: 1, reserveGroups: 1 });
+  assert.ok(region.groups > 70_000);
+  const [client, other] = [region.client(), region.client()];
+  const whole = client.allocate(region.groups - 1, { initialise: 'caller', named: true });
+  const last = other.allocate(1);
+  assert.is(
+    refusal(() => other.allocate(1)),
+    'RegionFull',
+  );
+  client.run(client.allocator.release(whole.page, whole.pages));
+  assert.is(client.usage().largestRun, whole.pages);
+  other.free(last);
+  client.valid();
+  other.valid();
+  assert.is(other.run(other.allocator.merge(client.allocator.identity)), 0);
+});
+
 test('works with groups and pages of any size', () => {
   for (const groupPages of [1, 2, 3, 7, 15, 16]) {
     for (const pageSize of [4096, 16_384]) {

@@ -84,6 +84,15 @@ const meetings: readonly Meeting[] = [
     faults: { ...none, losses: 1, aborts: 1 },
   },
   {
+    what: 'room is given to one that gives up the same group',
+    options: { groups: 1, groupPages: 2, clean: true },
+    deeds: [
+      [named(1), does('release')],
+      [named(1), does('name'), does('giveRoom', 0)],
+    ],
+    faults: { ...none, losses: 1, aborts: 1 },
+  },
+  {
     what: 'two want the last page',
     options: { groups: 1, groupPages: 1, clean: true },
     deeds: [

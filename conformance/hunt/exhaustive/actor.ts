@@ -555,6 +555,8 @@ export class Actor {
 
   *adopt(principal: number): Protocol<void> {
     const { geometry } = this.plot;
+    // It acts for it already.
+    if (this.applications.some(({ identity }) => identity.principal === principal)) return;
     const line = (yield* readPrincipals(geometry)).find((one) => one.principal === principal)!;
     const { slot, incarnation } = this.member;
     const ours = line.state === principalState.active && line.member === slot && line.memberIncarnation === incarnation;

@@ -65,6 +65,7 @@ export class Actor {
   identity!: Identity;
   allocator!: Allocator;
   replica!: NamespaceReplica;
+  arena!: RecordArena;
   handles: Handle[] = [];
   /** It knows that it was declared dead. */
   gone = false;
@@ -100,7 +101,8 @@ export class Actor {
     this.allocator = atomic.create({ geometry, identity });
     this.replica = before ?? new NamespaceReplica(geometry);
     const half = arenaHalf(geometry, member.slot, member.incarnation);
-    this.replica.writeAs({ identity, arena: arena ?? new RecordArena(half.offset, half.length) });
+    this.arena = arena ?? new RecordArena(half.offset, this.plot.arenaBytes);
+    this.replica.writeAs({ identity, arena: this.arena });
     this.replica.listener = {
       released: (page, pages, index) => this.allocator.dismiss(page, pages, index),
       kept: (page, pages) => this.allocator.retain(page, pages),
@@ -488,7 +490,7 @@ export class Actor {
     const member = yield* joinMember(geometry, introduction);
     this.member = member;
     const half = arenaHalf(geometry, member.slot, member.incarnation);
-    const arena = new RecordArena(half.offset, half.length);
+    const arena = new RecordArena(half.offset, this.plot.arenaBytes);
     const replica = new NamespaceReplica(geometry);
     replica.writeAs({ identity: { principal: 0, incarnation: 0, word: 0n }, arena });
     yield* replica.load();

@@ -239,6 +239,17 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
+    name: 'a place in an arena is used again although the log points at it still',
+    search: 'arena-reuse',
+    enter: ({ arena }) => {
+      const { find } = arena;
+      arena.find = function (this: typeof arena, bytes) {
+        this.forget(Number.MAX_SAFE_INTEGER);
+        return find.call(this, bytes);
+      };
+    },
+  },
+  {
     name: 'a snapshot swings the root without having read it again',
     search: 'snapshots',
     slow: true,

@@ -40,6 +40,8 @@ export interface PlotOptions {
   readonly memberGrain?: number;
   /** Bytes of a record that are read or written at once. Default: all. */
   readonly recordGrain?: number;
+  /** Bytes of a half of a record arena that are used. Default: all. */
+  readonly arena?: number;
   /** Group and principal words are read one by one; else a table at a time. */
   readonly wordByWord?: boolean;
   readonly mutation?: Mutation;
@@ -63,6 +65,7 @@ export class Plot implements World {
   readonly mortal = new Set<SimulatedClient>();
   readonly lossy = new Set<SimulatedClient>();
   readonly mutation: Mutation | undefined;
+  readonly arenaBytes: number;
   /** Follows the log from its first record on; no client. */
   readonly witness: NamespaceReplica;
   /** Set by a search: what must be true of its end beside the rest. */
@@ -81,6 +84,7 @@ export class Plot implements World {
     const geometry = smallest(options);
     this.geometry = geometry;
     this.mutation = options.mutation;
+    this.arenaBytes = options.arena ?? geometry.arenaBytes / 2;
     this.memory = blank(geometry);
     const clean = BigInt(repeatBits(geometry.groupPages, pageBits.clean));
     for (let group = 0; group < geometry.groupCount; group++) {

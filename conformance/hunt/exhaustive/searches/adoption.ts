@@ -5,7 +5,15 @@ import { janitor } from './janitor.js';
 
 /** A acts for an application that is kept when it dies. */
 function adoption(options: PlotOptions, more: PlotOptions, act: (plot: Plot) => void): Plot {
-  const plot = new Plot({ groups: 3, groupPages: 2, members: 4, principals: 4, memberGrain: 4096, ...more, ...options });
+  const plot = new Plot({
+    groups: 3,
+    groupPages: 2,
+    members: 4,
+    principals: 4,
+    memberGrain: 4096,
+    ...more,
+    ...options,
+  });
   act(plot);
   janitor(plot);
   return plot;

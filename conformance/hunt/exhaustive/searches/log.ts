@@ -123,6 +123,20 @@ export const logSearches: readonly Subject[] = [
       }),
   },
   {
+    name: 'arena-reuse',
+    what: 'the arena of A has room for two records: two are there, it appends a third, which takes a snapshot; B follows late, with records read in pieces; a reply of A is lost',
+    bound: { crashes: 0, losses: 1 },
+    make: (options) =>
+      log(options, { logSlots: 8, arena: 128, recordGrain: 64 }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        plot.prepare(a.appends());
+        plot.prepare(a.appends());
+        a.appends();
+        b.catchesUp().catchesUp();
+        plot.lossy.add(a.simulated);
+      }),
+  },
+  {
     name: 'torn-records',
     what: 'A appends twice and B follows, with records that are written and read in pieces, over the end of a lap',
     bound: { crashes: 0, losses: 1 },

@@ -3,7 +3,15 @@ import type { Protocol } from '../protocol/protocol.js';
 import { batch, drain, now, pause, random } from '../protocol/protocol.js';
 import type { Geometry } from '../region/geometry.js';
 import { groupWordOffset, pageOffset, principalWordOffset } from '../region/geometry.js';
-import { decodePrincipal, joinWord, lowHalf, ownerHalf, pageBits, principalState } from '../region/words.js';
+import {
+  decodePrincipal,
+  joinWord,
+  lowHalf,
+  ownerHalf,
+  pageBits,
+  principalState,
+  repeatBits,
+} from '../region/words.js';
 import type { BatchAnswer } from '../transport/step.js';
 import { compareExchange, load, read, write } from '../transport/step.js';
 import { type GroupTable, looksGiven, type OwnedGroup } from './group-table.js';
@@ -670,7 +678,13 @@ class AtomicAllocator implements Allocator {
       if (run !== undefined) extents.push(new AtomicExtent(run.page, run.pages, false, this, 3));
       run = undefined;
     };
+    const inside = repeatBits(this.#groupPages, pageBits.continuation);
     for (const owned of [...this.#table.owned.values()].sort((a, b) => a.group - b.group)) {
+      // The middle of a long run: most groups of whoever has much.
+      if (owned.low === inside && run !== undefined && run.page + run.pages === owned.group * this.#groupPages) {
+        run.pages += this.#groupPages;
+        continue;
+      }
       let stray = 0;
       for (let index = 0; index < this.#groupPages; index++) {
         const page = owned.group * this.#groupPages + index;

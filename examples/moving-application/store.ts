@@ -53,10 +53,10 @@ export class Store {
   /** The store of an application that came from another process, which is asked nothing: it may be dead. */
   static async takeOver(application: Application): Promise<Store> {
     const holdings = await application.holdings();
-    const headers = await Promise.all(holdings.map((one) => words(one, 0, Math.min(headerBytes, one.length) / 8)));
-    const at = headers.findIndex((header) => header[0] === magic);
+    const marks = await Promise.all(holdings.map((one) => words(one, 0, 1)));
+    const at = marks.findIndex(([mark]) => mark === magic);
     if (at < 0) throw new Error('this application holds no store');
-    const header = headers[at]!;
+    const header = await words(holdings[at]!, 0, headerBytes / 8);
     const state = header[3]!;
     const named = [...header.subarray(4, 4 + Number(state >> 48n))].map(Number);
     const segments = named.map((offset) => holdings.find((one) => one.offset === offset)!);

@@ -1,3 +1,4 @@
+// alone
 import { type SubjectRegion, type TransportSubject, transportLaws } from '@exomem/conformance';
 import { assert, suite } from '@exomem/testing';
 import type { ApplianceFlaws } from './fixtures/loopback-appliance.js';
@@ -113,6 +114,8 @@ const cases: Case[] = [
 ];
 
 const test = suite('laws of transports convict');
+/** What these break shows only where two contenders really meet, which a machine that is busy elsewhere may not let them. */
+const needsMeeting = new Set(['contended-increments', 'contended-adds', 'resolved-increments', 'no-torn-words']);
 const effort = { patience: 3_000, increments: 50_000, cuts: 5, corpus: [] };
 
 for (const { what, law: id, subject } of cases) {
@@ -120,9 +123,11 @@ for (const { what, law: id, subject } of cases) {
     const law = transportLaws(subject, effort).find((candidate) => candidate.id === id);
     assert.is(law?.skip, undefined);
     let message = '';
-    await law!.run().catch((error: Error) => {
-      message = error.message;
-    });
+    for (let left = needsMeeting.has(id) ? 10 : 1; left > 0 && message === ''; left--) {
+      await law!.run().catch((error: Error) => {
+        message = error.message;
+      });
+    }
     assert.match(message, `law ${id}, broken by`);
   });
 }

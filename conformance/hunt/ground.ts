@@ -14,6 +14,7 @@ export class Ground implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, { resolve(answer: Answer): void; reject(error: Error): void }>();
   #asked = 0;
+  #end: string | undefined;
 
   private constructor(child: ChildProcess, { lease }: GroundOptions) {
     this.#child = child;
@@ -25,6 +26,7 @@ export class Ground implements AsyncDisposable {
       else waiting?.reject(new Error(`the appliance: ${answer.error}`));
     });
     child.once('exit', (code, signal) => {
+      this.#end = String(signal ?? code);
       for (const { reject } of this.#waiting.values()) reject(new Error(`the appliance ended: ${signal ?? code}`));
     });
   }
@@ -51,6 +53,11 @@ export class Ground implements AsyncDisposable {
       this.#waiting.set(ask.id, { resolve, reject });
       this.#child.send(ask, (error) => error && reject(error));
     });
+  }
+
+  /** @throws if its process has ended: then nothing that failed says anything. */
+  check(): void {
+    if (this.#end !== undefined) throw new Error(`the process of the appliance ended with ${this.#end}`);
   }
 
   async close(): Promise<void> {

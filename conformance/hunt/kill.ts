@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { type Allocation, isExomemError } from '@exomem/core';
 import { type Side, sides } from './deadly.js';
 import { Ground } from './ground.js';
@@ -64,9 +65,11 @@ export async function kill(options: KillOptions = {}): Promise<KillReport> {
     try {
       return await hunt.case(place);
     } catch (error) {
+      ground.check();
       const { operation, side, step } = place;
       const at = step === undefined ? 'at its end' : `${side} step ${step}`;
-      const line = `${operation.name}, ${at}: ${(error as Error).stack}`;
+      // An error while a scene was closed must not hide why.
+      const line = `${operation.name}, ${at}: ${inspect(error)}`;
       failures.push(line);
       tell(`FAIL ${line}`);
       return 0;
@@ -99,10 +102,17 @@ export async function together<T>(tasks: readonly (() => Promise<T>)[], atOnce: 
   const worker = async (): Promise<void> => {
     while (next < tasks.length) {
       const mine = next++;
-      answers[mine] = await tasks[mine]!();
+      try {
+        answers[mine] = await tasks[mine]!();
+      } catch (error) {
+        next = tasks.length;
+        throw error;
+      }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(atOnce, tasks.length) }, worker));
+  // All of them have ended before the first failure is told.
+  const ends = await Promise.allSettled(Array.from({ length: Math.min(atOnce, tasks.length) }, worker));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
   return answers;
 }
 

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { Ground } from './ground.js';
 import { type KillReport, together } from './kill.js';
 import { recover } from './operations/recovery.js';
@@ -47,7 +48,8 @@ export async function recoverersInTurn(options: RecoverersOptions): Promise<Pick
       await recover.after!(scene, []);
       await scene.clear();
     } catch (error) {
-      failures.push(`recoverers killed after steps ${first} and ${second}: ${(error as Error).stack}`);
+      ground.check();
+      failures.push(`recoverers killed after steps ${first} and ${second}: ${inspect(error)}`);
       tell(`FAIL ${failures.at(-1)}`);
     }
   };

@@ -123,15 +123,11 @@ test('adopt: what a killed process left goes to another, or is freed', async () 
   assert.is(dead.applications.find(({ principal }) => String(principal) === first)!.keep, 'forever');
   assert.match(fine(await server.run(['members'])), new RegExp(`dead.*adopted.*exomem adopt ${first} --to`));
   const nobody = String([...Array(64).keys()].find((slot) => !dead.members.some((member) => member.slot === slot)));
-  const runs = [
-    ['migrate', first, to],
-    ['adopt', first],
-    ['adopt', first, '--to', nobody],
-  ].map((args) => server.run(args));
-  const [unasked, unsaid, unknown] = await Promise.all(runs);
-  refused(unasked!, 9, /dead.*exomem adopt/);
-  refused(unsaid!, 2, /--to MEMBER/);
-  refused(unknown!, 3, /no member/);
+  const [unasked, unsaid] = await Promise.all([server.run(['migrate', first, to]), server.run(['adopt', first])]);
+  refused(unasked, 9, /dead.*exomem adopt/);
+  refused(unsaid, 2, /--to MEMBER/);
+  // By itself: another command would be a member for a moment, and might be that one.
+  refused(await server.run(['adopt', first, '--to', nobody]), 3, /no member/);
   fine(await server.run(['adopt', first, '--to', to]));
   assert.equal((await taker.told('took')).digests, giver.first.digests);
   assert.equal(JSON.parse(fine(await server.run(['adopt', second, '--free', '--json']))), {

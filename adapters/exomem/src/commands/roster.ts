@@ -64,9 +64,9 @@ export class Roster {
     return this.#member(slot, isThere);
   }
 
-  /** A member that can take something over. @throws `NotFound` */
+  /** A member that can take something over: not the one that asks, which is about to leave. @throws `NotFound` */
   ready(slot: number): MemberLine {
-    return this.#member(slot, ({ state }) => state === memberState.active);
+    return this.#member(slot, (line) => line.state === memberState.active && line.slot !== this.#client.member.slot);
   }
 
   #member(slot: number, fits: (line: MemberLine) => boolean): MemberLine {

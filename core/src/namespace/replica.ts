@@ -547,10 +547,13 @@ export class NamespaceReplica {
     }
   }
 
-  /** Appends that nothing of a dead principal counts from here on, unless the log says so already. */
-  *fence(principal: number, incarnation: number): Protocol<void> {
+  /**
+   * Appends that nothing counts any more that a principal appends in that incarnation or a lower one, unless the log says so already.
+   * @param adopt what it had goes on as its next incarnation's; else it is dead: only who has set or seen it DYING may say so
+   */
+  *fence(principal: number, incarnation: number, adopt = false): Protocol<void> {
     yield* this.append((state) =>
-      (state.fences.get(principal) ?? -1) >= incarnation ? [] : [{ op: 'fence', principal, incarnation, adopt: false }],
+      (state.fences.get(principal) ?? -1) >= incarnation ? [] : [{ op: 'fence', principal, incarnation, adopt }],
     );
   }
 

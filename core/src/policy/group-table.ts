@@ -163,6 +163,11 @@ export class GroupTable {
     return false;
   }
 
+  /** Whether a group is ours, or may be soon. */
+  knows(group: number): boolean {
+    return this.owned.has(group) || this.claiming.has(group);
+  }
+
   /** Own groups without a page in use. */
   empties(): OwnedGroup[] {
     return [...this.owned.values()].filter((owned) => owned.low === 0);
@@ -175,7 +180,7 @@ export class GroupTable {
 
   /** Takes note of a word that was seen. Own groups, and those that are being claimed, know better. */
   observe(group: number, high: number, low: number): void {
-    if (this.owned.has(group) || this.claiming.has(group)) return;
+    if (this.knows(group)) return;
     if (high >>> 16 === 0) {
       this.#free[group] = 1;
       this.#lows[group] = low;

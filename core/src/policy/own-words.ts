@@ -9,10 +9,10 @@ import { compareExchange, load } from '../transport/step.js';
 import { GroupTable, looksGiven, type OwnedGroup } from './group-table.js';
 import type { PolicyContext } from './policy.js';
 import { fenced, interrupted, loadSurely, reloadWords } from './resolve.js';
-import { runBits, runMask } from './run-bits.js';
+import { allMask, runBits, runMask } from './run-bits.js';
 
 /** Words that one batch changes. */
-const batchWords = 1024;
+export const batchWords = 1024;
 /** How often a repair that was interrupted begins again. */
 const repairAttempts = 8;
 const headMask = runMask(0, 1);
@@ -47,8 +47,10 @@ export class OwnWords {
   readonly fence: WordStep;
   /** Something is in doubt, or we were fenced: `repair` is due. */
   trouble = false;
-  readonly #geometry: Geometry;
-  readonly #principal: bigint;
+  readonly geometry: Geometry;
+  /** Whose words they are. */
+  readonly principal: number;
+  readonly #principalWord: bigint;
   /** Groups that we may have claimed and must not keep. They stay among `table.claiming`. */
   readonly #doubtful = new Set<number>();
   /** Groups that a take-over may have made ours. */
@@ -57,8 +59,9 @@ export class OwnWords {
   #fenced = false;
 
   constructor({ geometry, identity }: PolicyContext) {
-    this.#geometry = geometry;
-    this.#principal = identity.word;
+    this.geometry = geometry;
+    this.principal = identity.principal;
+    this.#principalWord = identity.word;
     this.table = new GroupTable(userGroups(geometry), geometry.groupPages);
     this.high = ownerHalf(identity.principal, identity.incarnation);
     this.fence = load(principalWordOffset(geometry, identity.principal));
@@ -86,12 +89,12 @@ export class OwnWords {
   }
 
   offset(group: number): number {
-    return groupWordOffset(this.#geometry, group);
+    return groupWordOffset(this.geometry, group);
   }
 
   /** @throws `Fenced` unless the principal word is what it was when we began. */
   checkPrincipal(word: StepAnswer | typeof notRun): void {
-    if (word === this.#principal) return;
+    if (word === this.#principalWord) return;
     this.#fenced = true;
     this.trouble = true;
     throw fenced('another client took over this principal');
@@ -407,7 +410,7 @@ export class OwnWords {
         table.claiming.delete(group);
         if (high !== this.high) table.observe(group, high, low);
         else if (looksGiven(low, table.groupPages)) table.rank(table.own(group, low));
-        else changes.push({ owned: table.own(group, low), mask: 0xffff_ffff, bits: 0 });
+        else changes.push({ owned: table.own(group, low), mask: allMask, bits: 0 });
       }
       for (const [at, owned] of own.entries()) {
         const word = words[free.length + at]!;

@@ -2,6 +2,9 @@ import { pageBits } from '../region/words.js';
 
 /** The low half of a group word is 16 x 2 bits, page 0 highest. A mask has both bits of each of its pages set. */
 
+/** The mask of all pages. */
+export const allMask = 0xffff_ffff;
+
 /** The mask of `pages` pages from `index` on. */
 export function runMask(index: number, pages: number): number {
   return pages === 16 ? 0xffff_ffff : (((1 << (2 * pages)) - 1) << (32 - 2 * (index + pages))) >>> 0;

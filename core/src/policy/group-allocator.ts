@@ -1,0 +1,134 @@
+import type { Protocol } from '../protocol/protocol.js';
+import { Claiming } from './claiming.js';
+import { Custody } from './custody.js';
+import { explain } from './extents.js';
+import { Freeing } from './freeing.js';
+import { Gift } from './gift.js';
+import { Holdings } from './holdings.js';
+import { OwnWords } from './own-words.js';
+import type {
+  AllocationRequest,
+  Allocator,
+  Extent,
+  Identity,
+  PolicyContext,
+  Suspects,
+  Usage,
+  Violation,
+} from './policy.js';
+import { TableReading } from './reading.js';
+import { checkTable, countUsage } from './survey.js';
+import { TakingOver } from './taking-over.js';
+
+/**
+ * An allocator on group words: owner, incarnation and extent bounds are one 64-bit word, so one compareExchange claims
+ * and records. An owned word is changed by its owner alone, which therefore knows it without reading it. The shape
+ * follows LLFree (Wrenger et al., USENIX ATC 2023): claim whole groups, serve from them locally.
+ */
+export class GroupAllocator implements Allocator {
+  readonly identity: Identity;
+  readonly #words: OwnWords;
+  readonly #reading: TableReading;
+  readonly #claiming: Claiming;
+  readonly #custody: Custody;
+  readonly #freeing: Freeing;
+  readonly #takingOver: TakingOver;
+  readonly #gift: Gift;
+  readonly #holdings: Holdings;
+
+  constructor(context: PolicyContext) {
+    const words = new OwnWords(context);
+    this.identity = context.identity;
+    this.#words = words;
+    this.#reading = new TableReading(words);
+    this.#claiming = new Claiming(words, this.#reading, this);
+    this.#custody = new Custody(words, this);
+    this.#freeing = new Freeing(words, this.#custody, this);
+    this.#takingOver = new TakingOver(words, this.#reading);
+    this.#gift = new Gift(words);
+    this.#holdings = new Holdings(words, this.#reading, this);
+  }
+
+  get empty(): boolean {
+    return this.#words.none;
+  }
+  get retired(): boolean {
+    return this.#words.retired;
+  }
+  retire(): void {
+    this.#words.retire();
+  }
+
+  // What hands its protocol on hands on the generator itself: a delegation costs as much as an exchange.
+  allocate(request: AllocationRequest): Protocol<Extent> {
+    return this.#claiming.allocate(request);
+  }
+  free(extent: Extent): Protocol<void> {
+    return this.#freeing.free(extent);
+  }
+  surrender(): Protocol<void> {
+    return this.#freeing.surrender();
+  }
+
+  release(page: number, pages: number): Protocol<void> {
+    return this.#custody.release(page, pages);
+  }
+  withhold(extent: Extent): Protocol<void> {
+    return this.#custody.withhold(extent);
+  }
+  settle(page: number, pages: number): void {
+    this.#custody.settle(page, pages);
+  }
+  dismiss(page: number, pages: number, index: number): void {
+    this.#custody.dismiss(page, pages, index);
+  }
+  retain(page: number, pages: number): void {
+    this.#custody.retain(page, pages);
+  }
+  suspects(): Suspects {
+    return this.#custody.suspects();
+  }
+  judge(suspects: Suspects, isNamed: (page: number) => boolean, index: number): number {
+    return this.#custody.judge(suspects, isNamed, index);
+  }
+  doubtNames(): void {
+    this.#custody.doubtNames();
+  }
+  sweep(applied: number): Protocol<number> {
+    return this.#custody.sweep(applied);
+  }
+  get dismissed(): number {
+    return this.#custody.dismissed;
+  }
+
+  *discover(): Protocol<void> {
+    if (this.#words.trouble) yield* this.#words.repair();
+    yield* this.#reading.scan();
+  }
+  merge(from: Identity): Protocol<number> {
+    return this.#takingOver.merge(from);
+  }
+  recover(from: { principal: number; incarnation: number }): Protocol<number> {
+    return this.#takingOver.recover(from);
+  }
+  giveRoom(to: { principal: number; incarnation: number }, pages: number): Protocol<boolean> {
+    return this.#gift.giveRoom(to, pages);
+  }
+  holdings(): Protocol<readonly Extent[]> {
+    return this.#holdings.read();
+  }
+
+  *inspect(): Protocol<Usage> {
+    const { table } = this.#words;
+    return countUsage(yield* this.#reading.read(0, table.groups), table.groupPages);
+  }
+  *validate(): Protocol<Violation[]> {
+    const words = this.#words;
+    const { owned, groups, groupPages } = words.table;
+    const table = yield* this.#reading.read(0, groups);
+    return checkTable(table, groupPages, words.high, owned, (group) => words.settled(group));
+  }
+  explain(extent: Extent): string {
+    return explain(extent, this.#words.table.groupPages);
+  }
+}

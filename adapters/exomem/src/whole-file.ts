@@ -6,6 +6,7 @@ import {
   inodesPerIndex,
   insertExtent,
   isExomemError,
+  type Operation,
   pageOffset,
 } from '@exomem/core';
 
@@ -14,6 +15,9 @@ const mostAhead = 64 * 1024 * 1024;
 /** Pieces of a file that one record can carry, with room for two long names. */
 const piecesPerRecord = 96;
 
+/** Files of this process that were gathered under another name: two of one directory must not meet. */
+let gathered = 0;
+
 export interface CommitOptions {
   /** Permission bits and owner; a file that is replaced keeps what it has. */
   readonly mode: number;
@@ -21,6 +25,8 @@ export interface CommitOptions {
   readonly gid: number;
   /** A file that has the name gives way in the same step; otherwise `Exists`. */
   readonly replace: boolean;
+  /** It is a copy in all: permissions and owner are those given, whatever it replaces, and so is its time. */
+  readonly as?: { readonly mtime: bigint };
 }
 
 /**
@@ -119,10 +125,11 @@ export class WholeFile implements AsyncDisposable {
     if (this.#pieces.length <= piecesPerRecord) return this.#name(parent, base, options);
     // Too many pieces for one record: they are gathered under another name.
     const { slot, incarnation } = this.#client.member;
-    const gathering = `.exomem-${slot}-${incarnation}`;
+    const gathering = `.exomem-${slot}-${incarnation}-${gathered++}`;
     const inode = await this.#name(parent, gathering, { ...options, replace: false });
     try {
       await this.#extend(inode);
+      if (options.as !== undefined) await namespace.setAttributes(inode, options.as);
       await namespace.renameEntry(parent, gathering, parent, base, options.replace);
     } catch (error) {
       await namespace.removeEntry(parent, gathering, false).catch(() => undefined);
@@ -131,14 +138,14 @@ export class WholeFile implements AsyncDisposable {
     return inode;
   }
 
-  async #name(parent: number, name: string, { mode, uid, gid, replace }: CommitOptions): Promise<number> {
+  async #name(parent: number, name: string, { mode, uid, gid, replace, as }: CommitOptions): Promise<number> {
     const client = this.#client;
     const time = client.surroundings.wallClock();
     const extents = this.#pieces.slice(0, piecesPerRecord);
     const whole = extents.length === this.#pieces.length;
     const size = whole ? this.#size : covered(extents, client.geometry.pageSize);
-    let operations = 0;
-    const index = await client.append((state) => {
+    let created = 0;
+    const index = await client.append((state, at) => {
       const old = state.lookup(parent, name);
       if (old !== undefined && !replace) throw new ExomemError('Exists', `${name} exists`, { where: client.where });
       const create = {
@@ -146,24 +153,28 @@ export class WholeFile implements AsyncDisposable {
         parent,
         name,
         kind: 'file',
-        ...(old?.kind === 'file' ? { mode: old.mode, uid: old.uid, gid: old.gid } : { mode, uid, gid }),
+        ...(old?.kind === 'file' && as === undefined
+          ? { mode: old.mode, uid: old.uid, gid: old.gid }
+          : { mode, uid, gid }),
         time,
         target: '',
         size,
         extents,
       } as const;
-      operations = old === undefined ? 1 : 2;
+      created = old === undefined ? 0 : 1;
+      const dated: Operation[] =
+        as === undefined ? [] : [{ op: 'setattr', inode: at * inodesPerIndex + created, mtime: as.mtime, ctime: time }];
       if (old === undefined) {
         state.check(create);
-        return [create];
+        return [create, ...dated];
       }
       const unlink = { op: 'unlink', parent, name, inode: old.inode, directory: false, time } as const;
       state.check(unlink);
-      return [unlink, create];
+      return [unlink, create, ...dated];
     });
     this.#settle(extents);
     await this.#dropAhead();
-    return index * inodesPerIndex + operations - 1;
+    return index * inodesPerIndex + created;
   }
 
   /** The pieces that the first record had no room for. */

@@ -155,27 +155,49 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
 
   command(
     'put <file> [location]',
-    'Copy a local file into a region. It appears whole, in place of what had its name.',
+    'Copy a local file, or with -r a directory, into a region. A file appears whole, in place of what had its name.',
     [
       'exomem put a.gguf tcp://127.0.0.1:7070/default/models/a.gguf',
       'exomem put a.gguf /models/                 # keeps its name',
       'tar c . | exomem put - /backup.tar         # from stdin',
+      'exomem put -r models /                     # to /models, with links, permissions, owners and times',
+      'exomem put -r models/. /other              # what is in it, into /other',
     ],
-    async (context, file: string, location: string | undefined, options: { clobber: boolean }) =>
-      (await import('../commands/put.js')).put(context, file, location, options),
-  ).option('-n, --no-clobber', 'refuse a name that exists');
+    async (
+      context,
+      file: string,
+      location: string | undefined,
+      options: { clobber: boolean; recursive?: boolean; skip?: boolean },
+    ) => (await import('../commands/put.js')).put(context, file, location, options),
+  )
+    .option('-r, --recursive', 'a directory, with all that is in it; nothing is copied if something cannot be')
+    .option('-n, --no-clobber', 'refuse a name that exists')
+    .option('--skip', 'leave sockets, pipes, devices and names that are no UTF-8 out of a tree, and name them');
+
+  command(
+    'du [location]',
+    'Show how many bytes of pages the files below a path really hold: holes take none, further names none.',
+    ['exomem du tcp://127.0.0.1:7070/default', 'exomem du -sh /models', 'exomem du --json /models'],
+    async (context, location: string | undefined, options: import('../commands/du.js').DuFlags) =>
+      (await import('../commands/du.js')).du(context, location, options),
+  )
+    .option('-s, --summarize', 'the sum alone')
+    .option('-h, --human-readable', 'in KiB, MiB, GiB')
+    // -h is taken.
+    .helpOption('--help', 'display help for command');
 
   command(
     'get <location> [file]',
-    'Copy a file of a region to a local one.',
+    'Copy a file of a region, or with -r a directory, to a local one.',
     [
       'exomem get tcp://127.0.0.1:7070/default/models/a.gguf',
       'exomem get /models/a.gguf /tmp/b.gguf',
       'exomem get /backup.tar - | tar t           # to stdout',
+      'exomem get -r /models /tmp                 # to /tmp/models, with links, permissions and times',
     ],
-    async (context, location: string, file: string | undefined) =>
-      (await import('../commands/get.js')).get(context, location, file),
-  );
+    async (context, location: string, file: string | undefined, options: { recursive?: boolean }) =>
+      (await import('../commands/get.js')).get(context, location, file, options),
+  ).option('-r, --recursive', 'a directory, with all that is in it');
 
   command(
     'cat <location...>',

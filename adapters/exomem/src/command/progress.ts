@@ -15,8 +15,8 @@ export class Progress {
     this.#what = what;
   }
 
-  /** `done` of `total` bytes; the total may be unknown. */
-  update(done: number, total?: number): void {
+  /** `done` of `total` bytes; the total may be unknown. `more` is what else there is to tell. */
+  update(done: number, total?: number, more?: string): void {
     const now = performance.now();
     if (!process.stderr.isTTY || now - this.#began < patience || now - this.#told < period) return;
     this.#told = now;
@@ -24,10 +24,13 @@ export class Progress {
     const rate = done / ((now - this.#began) / 1000);
     const share = total ? ` of ${formatSize(total)} (${Math.floor((done / total) * 100)} %)` : '';
     const left = total && rate > 0 ? `, ${Math.ceil((total - done) / rate)} s left` : '';
-    process.stderr.write(`\r\x1b[K${this.#what}: ${formatSize(done)}${share}, ${formatSize(rate)}/s${left}`);
+    process.stderr.write(
+      `\r\x1b[K${this.#what}: ${more ? `${more}, ` : ''}${formatSize(done)}${share}, ${formatSize(rate)}/s${left}`,
+    );
   }
 
   end(): void {
     if (this.#shown) process.stderr.write('\r\x1b[K');
+    this.#shown = false;
   }
 }

@@ -8,7 +8,13 @@ import { localFailure } from './local.js';
 import { download } from './transfer.js';
 
 /** Copies a file of a region to a local one: of the same name unless one is given, into a directory, or to stdout. */
-export async function get(context: Context, text: string, to: string | undefined): Promise<void> {
+export async function get(
+  context: Context,
+  text: string,
+  to: string | undefined,
+  flags: { recursive?: boolean },
+): Promise<void> {
+  if (flags.recursive) return (await import('./get-tree.js')).getTree(context, text, to);
   const { output, signal } = context;
   const { url, path } = context.location(text);
   await using client = await context.look(url);

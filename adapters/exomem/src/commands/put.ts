@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { type Client, ExomemError, isExomemError } from '@exomem/core';
@@ -16,9 +16,15 @@ export async function put(
   context: Context,
   source: string,
   text: string | undefined,
-  flags: { clobber: boolean },
+  flags: { clobber: boolean; recursive?: boolean; skip?: boolean },
 ): Promise<void> {
   const { output, signal } = context;
+  if (flags.recursive && source === '-') {
+    throw new ExomemError('InvalidArgument', 'stdin is no directory', { advice: 'leave -r away' });
+  }
+  if (flags.recursive && (await isDirectory(source))) {
+    return (await import('./put-tree.js')).putTree(context, source, text, flags);
+  }
   const { url, path } = context.location(text ?? '/');
   await using local = await openSource(source, signal);
   await using client = await context.join(url);
@@ -43,6 +49,14 @@ export async function put(
     if (output.json) output.value({ url, path: place.path, size: file.size, inode });
   } finally {
     progress.end();
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    throw localFailure(error, path);
   }
 }
 
@@ -119,7 +133,7 @@ async function openSource(path: string, signal: AbortSignal): Promise<Source> {
       if (stats.isDirectory()) {
         throw new ExomemError('IsDirectory', 'it is a directory', {
           where: path,
-          advice: 'put files one by one, or a tar of it',
+          advice: 'exomem put -r copies it with all that is in it',
         });
       }
       return stats.isFile()

@@ -1,16 +1,20 @@
 import type { RegionFile } from '@exomem/core';
-import type { Progress } from '../command/progress.js';
 
 /** Bytes that travel at a time. */
 export const chunkBytes = 4 * 1024 * 1024;
 /** Chunks under way at once when reading: enough to keep the connection busy while the other end writes. */
 const depth = 3;
 
+/** Hears how far it is. Bytes. */
+export interface Told {
+  update(done: number, total?: number): void;
+}
+
 /** Hands the bytes of a file to `sink`, chunk after chunk in order; a chunk's memory is used again after that. */
 export async function download(
   file: RegionFile,
   sink: (bytes: Uint8Array) => Promise<void> | void,
-  progress: Progress,
+  progress: Told,
   signal: AbortSignal,
 ): Promise<number> {
   const total = file.size;
@@ -51,7 +55,7 @@ export async function download(
 export async function upload(
   sink: (bytes: Uint8Array) => Promise<void>,
   source: (target: Uint8Array) => Promise<number>,
-  progress: Progress,
+  progress: Told,
   signal: AbortSignal,
   total?: number,
 ): Promise<number> {

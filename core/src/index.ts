@@ -15,6 +15,7 @@ export * from './namespace/replica.js';
 export * from './namespace/snapshot.js';
 export * from './namespace/state.js';
 export * from './policy/atomic.js';
+export * from './policy/occupancy.js';
 export * from './policy/policy.js';
 export * from './policy/resolve.js';
 export { countUsage } from './policy/survey.js';

@@ -53,10 +53,13 @@ const styles = {
   green: [32, 39],
   yellow: [33, 39],
   blue: [34, 39],
+  magenta: [35, 39],
+  cyan: [36, 39],
 } as const;
+export type Style = keyof typeof styles;
 
 /** `text` in a style, where stdout shows colours. */
-export function paint(style: keyof typeof styles, text: string): string {
+export function paint(style: Style, text: string): string {
   const [on, off] = styles[style];
   return coloured(process.stdout) ? `\x1b[${on}m${text}\x1b[${off}m` : text;
 }

@@ -240,6 +240,13 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
   ).option('--check', 'look twice, two thirds of a lease apart: whose heart does not beat is silent');
 
   command(
+    'map [region]',
+    'Show who holds what, as a picture of the region: a letter for each owner, # for files, . for free.',
+    ['exomem map tcp://127.0.0.1:7070/default', 'exomem map --json | jq .fragmentation     # with all runs of pages'],
+    async (context, region: string | undefined) => (await import('../commands/map.js')).map(context, region),
+  );
+
+  command(
     'migrate <principal> <member> [region]',
     'Move an application to another member: the one that has it is asked, and gives it. No byte of it is copied.',
     [

@@ -32,13 +32,18 @@ export class Output {
 
   /** Columns, aligned: text to the left, numbers (columns in `right`) to the right. */
   table(rows: readonly (readonly string[])[], right: readonly number[] = []): void {
-    const widths: number[] = [];
-    for (const row of rows) for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);
-    for (const row of rows) {
-      const cells = row.map((cell, at) => (right.includes(at) ? cell.padStart(widths[at]!) : cell.padEnd(widths[at]!)));
-      this.line(cells.join('  ').trimEnd());
-    }
+    for (const line of columnsOf(rows, right)) this.line(line);
   }
+}
+
+/** Rows as lines, their cells below each other: text to the left, columns in `right` to the right. */
+export function columnsOf(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
+  const widths: number[] = [];
+  for (const row of rows) for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);
+  return rows.map((row) => {
+    const cells = row.map((cell, at) => (right.includes(at) ? cell.padStart(widths[at]!) : cell.padEnd(widths[at]!)));
+    return cells.join('  ').trimEnd();
+  });
 }
 
 /** Whether a stream shows colours: not into files, not with NO_COLOR. */

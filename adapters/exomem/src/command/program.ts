@@ -247,6 +247,20 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
   );
 
   command(
+    'top [region]',
+    'Show members, rates, pressure and what happens, live on a terminal until q or Ctrl-C.',
+    [
+      'exomem top tcp://127.0.0.1:7070/default',
+      'exomem top --once --interval 5s            # what went on in five seconds',
+      'exomem top --json | jq .rates              # a line for each look',
+    ],
+    async (context, region: string | undefined, options: import('../commands/top.js').TopFlags) =>
+      (await import('../commands/top.js')).top(context, region, options),
+  )
+    .option('--once', 'print one look, and end; so it does where stdout is no terminal')
+    .option('--interval <duration>', 'time between two looks', '1s');
+
+  command(
     'migrate <principal> <member> [region]',
     'Move an application to another member: the one that has it is asked, and gives it. No byte of it is copied.',
     [

@@ -345,6 +345,12 @@ const diseases: Record<string, [oracle: string, inflict: (patient: Patient, regi
       ),
   ],
 
+  'a file that ends with one who never was': ['owners', (patient, { file }) => owned(patient, file.inode, 15, 99)],
+  'a file that ends with one who is no more': [
+    'owners',
+    (patient, { file, writer }) => owned(patient, file.inode, writer.principal, 0),
+  ],
+
   'extents out of order': [
     'files',
     (patient, { file }) =>
@@ -387,6 +393,9 @@ test('what the state machine counts wrong is found in an image of it', () => {
   assert.is(check('I8').length, 1);
   state.fences.set(region.writer.principal, 1);
   assert.is(check('I8').length, 2);
+  assert.equal(check('owners'), []);
+  state.inodes.get(region.file.inode)!.owner = { principal: region.writer.principal, incarnation: 1 };
+  assert.is(check('owners').length, 1);
 });
 
 test('whatever bytes alone decide has a disease here', () => {
@@ -510,6 +519,13 @@ function freeSlot(patient: Patient): number {
 }
 function freeGroup(patient: Patient): number {
   for (let group = 0; ; group++) if (patient.load(patient.group(group)) >> 48n === 0n) return group;
+}
+function owned(patient: Patient, inode: number, principal: number, incarnation: number): void {
+  patient.resnapshot((state) => {
+    const owner = { principal, incarnation };
+    const file = state.inodes.get(inode)!;
+    state.inodes.set(inode, { ...file, owner });
+  });
 }
 function directory(state: NamespaceState) {
   return state.inodes.get(state.inodes.get(1)!.entries!.get('dir')!)!;

@@ -71,7 +71,7 @@ async function storm(seed: number, { losses, deaths, steward: withSteward, shape
             await held.splice(below(held.length), 1)[0]?.free();
             break;
           case 4:
-            held.push(await client.allocate(1 + below(100_000), { name: path() }));
+            held.push(await client.allocate(1 + below(100_000), { name: path(), lifetime: pick(undefined, 'owner') }));
             break;
           case 5: {
             await using file = await client.namespace.open(path(), { create: true });
@@ -96,6 +96,7 @@ async function storm(seed: number, { losses, deaths, steward: withSteward, shape
           case 9: {
             const application = await client.register({ keep: pick(0, 60_000) });
             for (let count = below(3); count > 0; count--) await application.allocate(1 + below(150_000));
+            if (chance() < 0.5) await application.allocate(1 + below(9000), { name: path(), lifetime: 'owner' });
             if (chance() < 0.3) await application.end();
             else orphans.push(application.principal);
             break;

@@ -81,7 +81,8 @@ async function chaos(seed: number, rate: number, deaths: number): Promise<void> 
           case 1:
           case 2:
           case 3: {
-            const file = await client.namespace.open(path(), { create: true });
+            const lifetime = chance() < 0.3 ? 'owner' : undefined;
+            const file = await client.namespace.open(path(), { create: true, lifetime });
             try {
               await file.write(
                 Math.floor(chance() * 30_000),
@@ -197,6 +198,7 @@ async function chaos(seed: number, rate: number, deaths: number): Promise<void> 
   audit(session, true);
   assert.equal(await keeper.run(keeper.allocator.validate()), []);
   assert.is((await keeper.usage()).held, 0, 'anonymous pages of the dead are free');
+  assert.is(keeper.state.owned.size, 0, 'nobody is there with whom a file could end');
   await steward.stop();
   await keeper.close();
   audit(session, true);

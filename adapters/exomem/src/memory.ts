@@ -40,8 +40,8 @@ export class Memory implements AsyncDisposable {
   }
 
   /**
-   * Sets `bytes` bytes aside for this program; with a `name` they are a file, and stay. Directories on the way to it are
-   * made.
+   * Sets `bytes` bytes aside for this program; with a `name` they are a file, and stay, unless its `lifetime` is `owner`:
+   * then it goes when this program does. Directories on the way to it are made.
    * @throws `OutOfRange`, `RegionFull`, `Fragmented`, `Exists`, `NotDirectory`, `Aborted`, ...
    */
   async allocate(bytes: number, options: AllocateOptions = {}): Promise<Allocation> {
@@ -53,7 +53,7 @@ export class Memory implements AsyncDisposable {
   /** Opens a file to read and write at any place; `create` makes it if there is none. Close it. @throws `NotFound`, ... */
   open(
     path: string,
-    options: { create?: boolean; exclusive?: boolean; truncate?: boolean; mode?: number } = {},
+    options: { create?: boolean; exclusive?: boolean; truncate?: boolean; mode?: number; lifetime?: 'owner' } = {},
   ): Promise<RegionFile> {
     return this.client.namespace.open(path, options);
   }

@@ -11,6 +11,7 @@ import { I1, I2, I3 } from './oracles/handles.js';
 import { log } from './oracles/log.js';
 import { members } from './oracles/members.js';
 import { I6, I7, I8 } from './oracles/names.js';
+import { owners } from './oracles/owners.js';
 import { principals } from './oracles/principals.js';
 import { I13, I14 } from './oracles/refusals.js';
 import { reserve } from './oracles/reserve.js';
@@ -32,6 +33,7 @@ export const oracles: readonly Oracle[] = [
   log,
   tree,
   files,
+  owners,
   counts,
   I1,
   I2,

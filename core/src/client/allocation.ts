@@ -5,10 +5,13 @@ import { pageOffset } from '../region/geometry.js';
 import type { CallOptions } from '../transport/transport.js';
 import type { Client } from './client.js';
 import type { RegionFile } from './file.js';
+import type { Owner } from './namespace.js';
 
 export interface AllocateOptions extends CallOptions {
-  /** The absolute path of a file that the allocation becomes: it outlives its creator. */
+  /** The absolute path of a file that the allocation becomes: it outlives its creator, unless `lifetime` says otherwise. */
   readonly name?: string;
+  /** `owner`: the file's names vanish when its creator closes or dies; a program that has it open keeps it until then. */
+  readonly lifetime?: 'owner';
   /** Bytes, a power of two; default the page size. */
   readonly alignment?: number;
   /** `zero` (default): every byte is 0. `none`: 0, or bytes that this client wrote before. */
@@ -40,6 +43,8 @@ export class Allocation implements AsyncDisposable {
     allocator: Allocator,
     bytes: number,
     options: AllocateOptions,
+    /** Whom a file ends with, if it shall. */
+    owner: Owner = client,
   ): Promise<Allocation> {
     const { name, signal } = options;
     if (signal?.aborted) throw new ExomemError('Aborted', 'aborted before it began', { cause: signal.reason });
@@ -47,7 +52,10 @@ export class Allocation implements AsyncDisposable {
     const work =
       name === undefined
         ? Allocation.#anonymous(client, allocator, bytes, request)
-        : Allocation.#named(client, bytes, request, name, options.mode);
+        : Allocation.#named(client, bytes, request, name, {
+            mode: options.mode ?? 0o644,
+            owner: options.lifetime === 'owner' ? owner : undefined,
+          });
     return abandonable(work, options, (allocation) => allocation.free());
   }
 
@@ -88,7 +96,7 @@ export class Allocation implements AsyncDisposable {
     bytes: number,
     request: AllocationRequest,
     name: string,
-    mode = 0o644,
+    attributes: { readonly mode: number; readonly owner: Owner | undefined },
   ): Promise<Allocation> {
     const { parent, base } = await client.namespace.place(name);
     if (client.state.lookup(parent, base) !== undefined)
@@ -96,7 +104,7 @@ export class Allocation implements AsyncDisposable {
     const extent = await client.allocateExtent({ ...request, named: true });
     const extents: FileExtent[] = [{ at: 0, page: extent.page, pages: extent.pages }];
     try {
-      const inode = await client.namespace.create(parent, base, { kind: 'file', mode, size: bytes, extents });
+      const inode = await client.namespace.create(parent, base, { kind: 'file', ...attributes, size: bytes, extents });
       client.settle(inode, extents);
       return new Allocation(client, client.allocator, bytes, undefined, name, client.openFile(inode));
     } catch (error) {

@@ -1,16 +1,19 @@
 import { ExomemError } from '../errors.js';
+import type { FileOwner } from '../namespace/operation.js';
 import type { Allocator, Identity } from '../policy/policy.js';
 import { migratePrincipal } from '../protocol/adopt.js';
 import { takeIn } from '../protocol/grace.js';
 import { dropPrincipal } from '../protocol/membership.js';
+import type { Protocol } from '../protocol/protocol.js';
 import { type AllocateOptions, Allocation } from './allocation.js';
 import type { Client } from './client.js';
+import type { Owner } from './namespace.js';
 
 /**
  * An application: a principal of its own beside that of the client it runs in, with anonymous memory that can move to
  * another client as it is. No byte is copied: the principal's word says who acts for it, and that word changes.
  */
-export class Application {
+export class Application implements Owner {
   readonly client: Client;
   readonly identity: Identity;
   readonly allocator: Allocator;
@@ -31,11 +34,24 @@ export class Application {
     return this.identity.principal;
   }
 
-  /** Allocates anonymous memory that belongs to the application. @throws as {@link Client.allocate}; `Fenced` once it is gone. */
-  async allocate(bytes: number, options: Omit<AllocateOptions, 'name' | 'mode'> = {}): Promise<Allocation> {
+  /**
+   * Allocates anonymous memory that belongs to the application; with a name, a file: with `lifetime: 'owner'` it ends with
+   * the application, and moves with it.
+   * @throws as {@link Client.allocate}; `Fenced` once the application is gone.
+   */
+  async allocate(bytes: number, options: AllocateOptions = {}): Promise<Allocation> {
     this.#check();
-    return Allocation.create(this.client, this.allocator, bytes, options);
+    return Allocation.create(this.client, this.allocator, bytes, options, this);
   }
+
+  /** See {@link Owner}. */
+  owning(): FileOwner {
+    // Not Fenced: it is asked while a record is drafted, and the client that appends lives.
+    if (this.#gone !== undefined || this.#ending) throw new ExomemError('Closed', this.#gone ?? 'the application ends');
+    const { principal, incarnation } = this.identity;
+    return { principal, incarnation };
+  }
+  #ending = false;
 
   /**
    * What the structure says that the application holds, by ascending offset. For whoever has just taken it over: there is
@@ -54,15 +70,29 @@ export class Application {
    */
   async migrate(to: { readonly slot: number; readonly incarnation: number }): Promise<void> {
     this.#check();
-    await this.client.run(migratePrincipal(this.client.geometry, this.identity, to));
+    // Files in its name are made before it moves, or not at all.
+    await this.client.runOnLog(this.#move(to));
+  }
+
+  *#move(to: { readonly slot: number; readonly incarnation: number }): Protocol<void> {
+    yield* migratePrincipal(this.client.geometry, this.identity, to);
     this.allocator.retire();
     this.#end(`the application moved to member ${to.slot}`);
+  }
+
+  /** Ends the files that end with it, also those that another client made in its name. */
+  *#disown(): Protocol<void> {
+    this.#ending = true;
+    const { replica } = this.client;
+    yield* replica.catchUp();
+    yield* replica.disown(this.identity);
   }
 
   /** Frees everything, and the principal. */
   async end(): Promise<void> {
     if (this.#gone !== undefined) return;
     const { client, allocator } = this;
+    await client.runOnLog(this.#disown());
     // Of what another client had allocated we may not know yet.
     await client.run(allocator.discover());
     await client.run(allocator.surrender());

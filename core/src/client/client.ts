@@ -4,7 +4,7 @@ import { Subject } from 'rxjs/internal/Subject';
 import { ExomemError, isExomemError } from '../errors.js';
 import { RecordArena } from '../namespace/arena.js';
 import type { Inode } from '../namespace/inode.js';
-import type { FileExtent } from '../namespace/operation.js';
+import type { FileExtent, FileOwner } from '../namespace/operation.js';
 import { type Draft, NamespaceReplica } from '../namespace/replica.js';
 import type { NamespaceState } from '../namespace/state.js';
 import { atomic } from '../policy/atomic.js';
@@ -44,7 +44,7 @@ import type { ClientEvent } from './events.js';
 import { RegionFile } from './file.js';
 import { Guardian } from './guardian.js';
 import { Lock } from './lock.js';
-import { Namespace } from './namespace.js';
+import { Namespace, type Owner } from './namespace.js';
 import { Orphans } from './orphans.js';
 import { Pins } from './pins.js';
 import type { StewardEvent } from './steward.js';
@@ -79,7 +79,7 @@ const stewardTick = 100;
  * Everything throws {@link ExomemError}: `Fenced` for good once another client declared this one dead, `Closed` after
  * `close()`, and what the single calls say.
  */
-export class Client implements AsyncDisposable {
+export class Client implements AsyncDisposable, Owner {
   readonly superblock: Superblock;
   readonly geometry: Geometry;
   readonly role: 'member' | 'steward' | 'observer';
@@ -311,6 +311,13 @@ export class Client implements AsyncDisposable {
   allocateSync(bytes: number, options: Omit<AllocateOptions, 'name' | 'signal' | 'timeout'> = {}): Allocation {
     this.check();
     return Allocation.createSync(this, bytes, options);
+  }
+
+  /** See {@link Owner}. */
+  owning(): FileOwner {
+    if (this.#closing !== undefined) throw new ExomemError('Closed', 'this client leaves', { where: this.where });
+    const { principal, incarnation } = this.identity;
+    return { principal, incarnation };
   }
 
   /** Opens a file by its inode. Close it. @throws `StaleHandle`, `IsDirectory`. */

@@ -1,9 +1,15 @@
 import { ExomemError } from '../errors.js';
 import type { Inode } from '../namespace/inode.js';
-import type { FileExtent, FileKind } from '../namespace/operation.js';
+import type { FileExtent, FileKind, FileOwner } from '../namespace/operation.js';
 import { inodesPerIndex, rootInode } from '../namespace/state.js';
 import type { Client } from './client.js';
 import type { RegionFile } from './file.js';
+
+/** Whom a file can end with. */
+export interface Owner {
+  /** The principal, as it is now. @throws `Closed` if it has ended. */
+  owning(): FileOwner;
+}
 
 export interface CreateOptions {
   readonly kind: FileKind;
@@ -15,6 +21,8 @@ export interface CreateOptions {
   readonly target?: string;
   readonly size?: number;
   readonly extents?: readonly FileExtent[];
+  /** Of a file: its names vanish when that one ends, or dies. Absent: it outlives its creator. */
+  readonly owner?: Owner;
 }
 
 export interface Attributes {
@@ -40,6 +48,8 @@ export interface Stat {
   readonly atime: bigint;
   readonly mtime: bigint;
   readonly ctime: bigint;
+  /** The principal that it ends with; undefined: it outlives everybody. */
+  readonly owner: FileOwner | undefined;
 }
 
 const mostSymlinks = 40;
@@ -83,10 +93,14 @@ export class Namespace {
       atime: found.atime,
       mtime: open?.pendingTime !== undefined && open.pendingTime > found.mtime ? open.pendingTime : found.mtime,
       ctime: found.ctime,
+      owner: found.owner,
     };
   }
 
-  /** Makes a file, a directory or a symbolic link; answers its inode. @throws `Exists`, `NotDirectory`, `NamespaceFull`, ... */
+  /**
+   * Makes a file, a directory or a symbolic link; answers its inode.
+   * @throws `Exists`, `NotDirectory`, `NamespaceFull`, `InvalidArgument` (an owner of what is no file), ...
+   */
   async create(parent: number, name: string, options: CreateOptions): Promise<number> {
     const { kind } = options;
     const time = this.#time();
@@ -103,6 +117,7 @@ export class Namespace {
         target: options.target ?? '',
         size: options.size ?? 0,
         extents: options.extents ?? [],
+        owner: options.owner?.owning(),
       } as const;
       state.check(operation);
       return [operation];
@@ -260,10 +275,13 @@ export class Namespace {
     return this.readlinkOf(await this.resolve(path, { follow: false }));
   }
 
-  /** Opens a file; `create` makes it if there is none, `truncate` empties it, `exclusive` refuses one that exists. */
+  /**
+   * Opens a file; `create` makes it if there is none, `truncate` empties it, `exclusive` refuses one that exists. One that
+   * is made with `lifetime: 'owner'` ends with this client.
+   */
   async open(
     path: string,
-    options: { create?: boolean; exclusive?: boolean; truncate?: boolean; mode?: number } = {},
+    options: { create?: boolean; exclusive?: boolean; truncate?: boolean; mode?: number; lifetime?: 'owner' } = {},
   ): Promise<RegionFile> {
     let inode: number | undefined;
     try {
@@ -272,7 +290,8 @@ export class Namespace {
     } catch (error) {
       if (!options.create || !(error instanceof ExomemError) || error.code !== 'NotFound') throw error;
       const { parent, base } = await this.place(path);
-      inode = await this.create(parent, base, { kind: 'file', mode: options.mode });
+      const owner = options.lifetime === 'owner' ? this.#client : undefined;
+      inode = await this.create(parent, base, { kind: 'file', mode: options.mode, owner });
     }
     const file = this.#client.openFile(inode);
     if (options.truncate && file.size > 0) {

@@ -1,4 +1,4 @@
-import type { ByteRange, FileExtent, FileKind } from './operation.js';
+import type { ByteRange, FileExtent, FileKind, FileOwner } from './operation.js';
 
 /** A file, a directory or a symbolic link, as the log has it. */
 export interface Inode {
@@ -23,6 +23,8 @@ export interface Inode {
   extents: FileExtent[];
   /** Ranges within its pages that were cut off and not written since: they read as zero. Ascending. */
   unwritten: ByteRange[];
+  /** Of a file whose names vanish with that principal. */
+  owner: FileOwner | undefined;
 }
 
 /** Where page `at` of a file lies: the index of the extent that covers it, or of the first one behind it. */

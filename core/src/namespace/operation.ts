@@ -16,6 +16,12 @@ export interface ByteRange {
   readonly to: number;
 }
 
+/** The principal that a file ends with, in the incarnation that it has just now. */
+export interface FileOwner {
+  readonly principal: number;
+  readonly incarnation: number;
+}
+
 /** What a record of the log can say. Inodes are numbers, times are nanoseconds since 1970. */
 export type Operation =
   | {
@@ -32,6 +38,8 @@ export type Operation =
       readonly target: string;
       readonly size: number;
       readonly extents: readonly FileExtent[];
+      /** Of a file that ends with its owner; absent: it outlives everybody. */
+      readonly owner?: FileOwner;
     }
   | {
       readonly op: 'link';
@@ -92,8 +100,13 @@ export type Operation =
       readonly extents: readonly FileExtent[];
     }
   | { readonly op: 'drop'; readonly inode: number; readonly principal: number; readonly incarnation: number }
-  /** Nothing that this principal appends with this or a lower incarnation counts any more. */
-  | { readonly op: 'fence'; readonly principal: number; readonly incarnation: number; readonly adopt: boolean };
+  /**
+   * Nothing that this principal appends with this or a lower incarnation counts any more. Files that end with it end, or
+   * with `adopt` become those of its next incarnation.
+   */
+  | { readonly op: 'fence'; readonly principal: number; readonly incarnation: number; readonly adopt: boolean }
+  /** A principal ends willingly: so do the files that end with it. By whoever acts for it. */
+  | { readonly op: 'disown'; readonly principal: number; readonly incarnation: number };
 
 const codes = {
   create: 1,
@@ -106,6 +119,7 @@ const codes = {
   fence: 8,
   keep: 9,
   drop: 10,
+  disown: 11,
 } as const;
 
 export function encodeOperation(writer: ByteWriter, operation: Operation): void {
@@ -122,6 +136,7 @@ export function encodeOperation(writer: ByteWriter, operation: Operation): void 
       writer.text(operation.target);
       writer.varint(operation.size);
       encodeExtents(writer, operation.extents);
+      encodeOwner(writer, operation.owner);
       break;
     case 'link':
       writer.varint(operation.parent);
@@ -174,6 +189,10 @@ export function encodeOperation(writer: ByteWriter, operation: Operation): void 
       writer.u16(operation.incarnation);
       writer.u8(operation.adopt ? 1 : 0);
       break;
+    case 'disown':
+      writer.u16(operation.principal);
+      writer.u16(operation.incarnation);
+      break;
     case 'keep':
     case 'drop':
       writer.varint(operation.inode);
@@ -200,6 +219,7 @@ export function decodeOperation(reader: ByteReader): Operation {
         target: reader.text(),
         size: reader.varint(),
         extents: decodeExtents(reader),
+        owner: decodeOwner(reader),
       };
     case codes.link:
       return { op: 'link', parent: reader.varint(), name: reader.text(), inode: reader.varint(), time: reader.i64() };
@@ -246,6 +266,8 @@ export function decodeOperation(reader: ByteReader): Operation {
     }
     case codes.fence:
       return { op: 'fence', principal: reader.u16(), incarnation: reader.u16(), adopt: reader.u8() === 1 };
+    case codes.disown:
+      return { op: 'disown', principal: reader.u16(), incarnation: reader.u16() };
     case codes.keep:
       return {
         op: 'keep',
@@ -265,6 +287,19 @@ export function kindOf(code: number): FileKind {
   const kind = fileKinds[code];
   if (kind === undefined) throw new ExomemError('Damaged', `a record has a file of unknown kind ${code}`);
   return kind;
+}
+
+export function encodeOwner(writer: ByteWriter, owner: FileOwner | undefined): void {
+  writer.varint(owner?.principal ?? 0);
+  if (owner !== undefined) writer.varint(owner.incarnation);
+}
+export function decodeOwner(reader: ByteReader): FileOwner | undefined {
+  const principal = reader.varint();
+  if (principal === 0) return undefined;
+  const incarnation = reader.varint();
+  if (principal > 0xffff || incarnation > 0xffff)
+    throw new ExomemError('Damaged', `a file would end with principal ${principal} (incarnation ${incarnation})`);
+  return { principal, incarnation };
 }
 
 export function encodeExtents(writer: ByteWriter, extents: readonly FileExtent[]): void {

@@ -30,7 +30,7 @@ import {
 import type { BatchAnswer, MemoryStep, WordStep } from '../transport/step.js';
 import { compareExchange, load, read, write } from '../transport/step.js';
 import type { RecordArena } from './arena.js';
-import type { Operation } from './operation.js';
+import type { FileOwner, Operation } from './operation.js';
 import { decodeRecord, encodeRecord, type LogRecord, recordLength } from './record.js';
 import {
   decodeSnapshotHeader,
@@ -53,6 +53,9 @@ const recordChunk = 64;
 const bytesPerPrincipal = 20;
 /** Bytes of a snapshot that one step carries. */
 const bodyChunk = 256 * 1024;
+
+/** Operations after which the tree is no larger: they are appended however large it is. */
+const shrinking: ReadonlySet<Operation['op']> = new Set(['unlink', 'truncate', 'fence', 'drop', 'disown']);
 
 /** In whose name a replica appends. */
 export interface Author {
@@ -392,12 +395,7 @@ export class NamespaceReplica {
 
   #checkWeight(operations: readonly Operation[]): void {
     if (this.state.weight < this.weightLimit - recordLimit * 2) return;
-    if (
-      operations.every(
-        (operation) => operation.op === 'unlink' || operation.op === 'truncate' || operation.op === 'fence',
-      )
-    )
-      return;
+    if (operations.every(({ op }) => shrinking.has(op))) return;
     throw new ExomemError(
       'NamespaceFull',
       `the directory tree of this region is limited to ${Math.floor(this.weightLimit)} bytes`,
@@ -554,6 +552,13 @@ export class NamespaceReplica {
   *fence(principal: number, incarnation: number, adopt = false): Protocol<void> {
     yield* this.append((state) =>
       (state.fences.get(principal) ?? -1) >= incarnation ? [] : [{ op: 'fence', principal, incarnation, adopt }],
+    );
+  }
+
+  /** Ends the files that end with a principal, which ends now and is the author's own. Its files must be known: catch up before. */
+  *disown({ principal, incarnation }: FileOwner): Protocol<void> {
+    yield* this.append((state) =>
+      state.ownedBy(principal, incarnation).length === 0 ? [] : [{ op: 'disown', principal, incarnation }],
     );
   }
 

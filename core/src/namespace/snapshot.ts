@@ -2,8 +2,17 @@ import { ExomemError } from '../errors.js';
 import { crc32c } from '../region/crc32c.js';
 import { ByteReader, ByteWriter } from './bytes.js';
 import type { Inode } from './inode.js';
-import { decodeExtents, decodeRanges, encodeExtents, encodeRanges, fileKinds, kindOf } from './operation.js';
-import { entryWeight, NamespaceState, rootInode, weightOf } from './state.js';
+import {
+  decodeExtents,
+  decodeOwner,
+  decodeRanges,
+  encodeExtents,
+  encodeOwner,
+  encodeRanges,
+  fileKinds,
+  kindOf,
+} from './operation.js';
+import { entryWeight, NamespaceState, rootInode } from './state.js';
 
 /** A run of groups of the reserve that holds a part of a snapshot. */
 export interface SnapshotRun {
@@ -109,6 +118,7 @@ export function encodeState(state: NamespaceState): Uint8Array {
       case 'file':
         encodeExtents(writer, inode.extents);
         encodeRanges(writer, inode.unwritten);
+        encodeOwner(writer, inode.owner);
         break;
       case 'directory':
         writer.varint(inode.parent);
@@ -157,6 +167,7 @@ export function decodeState(bytes: Uint8Array, pageSize: number, index: number):
       target: kind === 'symlink' ? reader.text() : '',
       extents: kind === 'file' ? decodeExtents(reader) : [],
       unwritten: kind === 'file' ? decodeRanges(reader) : [],
+      owner: kind === 'file' ? decodeOwner(reader) : undefined,
       parent: kind === 'directory' ? reader.varint() : 0,
       entries: kind === 'directory' ? new Map() : undefined,
     };
@@ -168,8 +179,7 @@ export function decodeState(bytes: Uint8Array, pageSize: number, index: number):
       }
     }
     for (const { pages } of inode.extents) state.pages += pages;
-    state.inodes.set(number, inode);
-    state.weight += weightOf(inode);
+    state.add(inode);
   }
   if (state.inodes.get(rootInode)?.kind !== 'directory')
     throw new ExomemError('Damaged', 'a snapshot has no root directory');

@@ -1,6 +1,6 @@
 import { ExomemError } from '../errors.js';
 import { extentAt, type Inode, insertExtent, withoutRange } from './inode.js';
-import type { FileExtent, FileKind, Operation } from './operation.js';
+import type { FileExtent, FileKind, FileOwner, Operation } from './operation.js';
 import type { LogRecord } from './record.js';
 
 export const rootInode = 1;
@@ -16,6 +16,8 @@ export interface KeptFile {
   /** Principal -> incarnation. */
   readonly holders: Map<number, number>;
 }
+
+type Directory = Inode & { readonly entries: Map<string, number> };
 
 /** What happens to a state that others must know of; all of it while a record is applied. */
 export interface StateListener {
@@ -46,6 +48,8 @@ export class NamespaceState {
   readonly pageSize: number;
   /** Files without a name, by inode. */
   readonly kept = new Map<number, KeptFile>();
+  /** Principal -> files that end with it. */
+  readonly owned = new Map<number, Set<Inode>>();
   listener: StateListener | undefined;
 
   constructor(pageSize: number) {
@@ -66,9 +70,9 @@ export class NamespaceState {
       parent: rootInode,
       extents: [],
       unwritten: [],
+      owner: undefined,
     };
-    this.inodes.set(rootInode, root);
-    this.weight = weightOf(root);
+    this.add(root);
   }
 
   /** Whether this record counts: not fenced, and not applied before. */
@@ -104,6 +108,7 @@ export class NamespaceState {
         checkName(operation.name);
         if (operation.target.length > targetLimit)
           throw new ExomemError('NameTooLong', 'the target of a symbolic link is too long');
+        if (operation.owner !== undefined) this.#checkOwner(operation.owner, operation.kind);
         this.#absent(this.directory(operation.parent), operation.name);
         break;
       case 'link': {
@@ -148,6 +153,7 @@ export class NamespaceState {
         break;
       case 'drop':
       case 'fence':
+      case 'disown':
         break;
     }
   }
@@ -164,10 +170,10 @@ export class NamespaceState {
     if (inode.kind !== 'file') throw new ExomemError('InvalidArgument', `inode ${number} is a symbolic link`);
     return inode;
   }
-  directory(number: number): Inode & { entries: Map<string, number> } {
+  directory(number: number): Directory {
     const inode = this.inode(number);
-    if (inode.entries === undefined) throw new ExomemError('NotDirectory', `inode ${number} is no directory`);
-    return inode as Inode & { entries: Map<string, number> };
+    if (!isDirectory(inode)) throw new ExomemError('NotDirectory', `inode ${number} is no directory`);
+    return inode;
   }
   /** The inode of a name in a directory; undefined if there is none. */
   lookup(parent: number, name: string): Inode | undefined {
@@ -175,13 +181,21 @@ export class NamespaceState {
     return number === undefined ? undefined : this.inodes.get(number);
   }
 
-  #absent(directory: Inode & { entries: Map<string, number> }, name: string): void {
+  #absent(directory: Directory, name: string): void {
     if (directory.entries.has(name)) throw new ExomemError('Exists', `${name} exists`);
   }
-  #present(directory: Inode & { entries: Map<string, number> }, name: string, expected: number): Inode {
+  #present(directory: Directory, name: string, expected: number): Inode {
     const number = directory.entries.get(name);
     if (number === undefined || number !== expected) throw new ExomemError('NotFound', `there is no ${name}`);
     return this.inode(number);
+  }
+
+  #checkOwner({ principal, incarnation }: FileOwner, kind: FileKind): void {
+    if (kind !== 'file') throw new ExomemError('InvalidArgument', `only a file can end with its owner, no ${kind}`);
+    if ((this.fences.get(principal) ?? -1) >= incarnation)
+      throw new ExomemError('NotFound', `principal ${principal} (incarnation ${incarnation}) has ended`, {
+        advice: 'create the file for one that lives',
+      });
   }
 
   #checkRename(operation: Operation & { op: 'rename' }): void {
@@ -233,13 +247,13 @@ export class NamespaceState {
           parent: kind === 'directory' ? parent : 0,
           extents: [],
           unwritten: [],
+          owner: operation.owner,
         };
         for (const extent of operation.extents) {
           insertExtent(inode.extents, extent);
           this.pages += extent.pages;
         }
-        this.inodes.set(number, inode);
-        this.weight += weightOf(inode);
+        this.add(inode);
         const directory = this.directory(parent);
         if (kind === 'directory') directory.links++;
         this.#enter(directory, name, number, time);
@@ -309,8 +323,13 @@ export class NamespaceState {
         for (const [inode, { holders }] of [...this.kept]) {
           if ((holders.get(principal) ?? Number.POSITIVE_INFINITY) <= incarnation) this.#drop(inode, principal, index);
         }
+        if (operation.adopt) this.#passOn(principal, incarnation);
+        else this.#vanish(principal, incarnation, index);
         break;
       }
+      case 'disown':
+        this.#vanish(operation.principal, operation.incarnation, index);
+        break;
       case 'keep':
         this.#keep(operation);
         break;
@@ -342,6 +361,45 @@ export class NamespaceState {
     this.weight += file.extents.length * extentWeight;
   }
 
+  /** Files that end with that principal in that incarnation, or a lower one. */
+  ownedBy(principal: number, incarnation: number): Inode[] {
+    return [...(this.owned.get(principal) ?? [])].filter(({ owner }) => owner!.incarnation <= incarnation);
+  }
+
+  /** Their owner was adopted: they are its next incarnation's. */
+  #passOn(principal: number, incarnation: number): void {
+    for (const inode of this.ownedBy(principal, incarnation)) {
+      inode.owner = { principal, incarnation: incarnation + 1 };
+    }
+  }
+
+  /** Their owner has ended, and with it all names that they have. */
+  #vanish(principal: number, incarnation: number, index: number): void {
+    const ending = new Set(this.ownedBy(principal, incarnation).map(({ inode }) => inode));
+    if (ending.size === 0) return;
+    for (const directory of this.inodes.values()) {
+      if (!isDirectory(directory)) continue;
+      for (const [name, number] of directory.entries) {
+        if (!ending.has(number)) continue;
+        const inode = this.inode(number);
+        // Nobody was asked for the time: that the directory has changed must show all the same.
+        this.#leave(directory, name, directory.ctime + 1n);
+        this.#unname(inode, inode.ctime + 1n, index);
+      }
+    }
+  }
+
+  /** Puts an inode in its place; its names come by themselves. */
+  add(inode: Inode): void {
+    this.inodes.set(inode.inode, inode);
+    this.weight += weightOf(inode);
+    if (inode.owner === undefined) return;
+    const { principal } = inode.owner;
+    const others = this.owned.get(principal);
+    if (others === undefined) this.owned.set(principal, new Set([inode]));
+    else others.add(inode);
+  }
+
   /** Puts a kept file of a snapshot in its place. */
   addKept(inode: number, file: KeptFile): void {
     this.kept.set(inode, file);
@@ -361,14 +419,14 @@ export class NamespaceState {
     }
   }
 
-  #enter(directory: Inode & { entries: Map<string, number> }, name: string, number: number, time: bigint): void {
+  #enter(directory: Directory, name: string, number: number, time: bigint): void {
     directory.entries.set(name, number);
     directory.mtime = time;
     directory.ctime = time;
     this.weight += entryWeight(name);
   }
 
-  #leave(directory: Inode & { entries: Map<string, number> }, name: string, time: bigint): void {
+  #leave(directory: Directory, name: string, time: bigint): void {
     directory.entries.delete(name);
     directory.mtime = time;
     directory.ctime = time;
@@ -383,11 +441,18 @@ export class NamespaceState {
     else if (inode.links > 0) return;
     this.inodes.delete(inode.inode);
     this.weight -= weightOf(inode);
+    if (inode.owner !== undefined) this.#disown(inode, inode.owner.principal);
     for (const { page, pages } of inode.extents) {
       this.pages -= pages;
       this.listener?.released(page, pages, index);
     }
     this.listener?.removed(inode, index);
+  }
+
+  #disown(inode: Inode, principal: number): void {
+    const others = this.owned.get(principal)!;
+    others.delete(inode);
+    if (others.size === 0) this.owned.delete(principal);
   }
 
   #truncate(inode: Inode, size: number, time: bigint, index: number): void {
@@ -417,6 +482,10 @@ export class NamespaceState {
   }
 }
 
+function isDirectory(inode: Inode): inode is Directory {
+  return inode.entries !== undefined;
+}
+
 /** @throws `InvalidArgument`, `NameTooLong`. */
 export function checkName(name: string): void {
   if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')) {
@@ -431,7 +500,7 @@ export function checkName(name: string): void {
 const keptWeight = 64;
 const extentWeight = 15;
 export function weightOf(inode: Inode): number {
-  return 72 + inode.target.length * 3 + inode.extents.length * extentWeight + inode.unwritten.length * 14;
+  return 80 + inode.target.length * 3 + inode.extents.length * extentWeight + inode.unwritten.length * 14;
 }
 export function entryWeight(name: string): number {
   return 10 + (name.length < 64 ? name.length : name.length * 3);

@@ -117,6 +117,7 @@ export function* takeIn(
 /**
  * What is left of a principal whose client leaves, when its anonymous memory is free: nothing, and it ends; or words that
  * somebody else has to take care of, best a steward. Where nobody is there it stays as it is, for whoever comes next to recover.
+ * Files that end with it end first: whoever has its words then is another.
  */
 export function* bequeath(
   { replica, allocator }: { readonly replica: NamespaceReplica; readonly allocator: Allocator },
@@ -124,6 +125,7 @@ export function* bequeath(
   identity: Identity,
 ): Protocol<void> {
   const { geometry } = replica;
+  yield* replica.disown(identity);
   yield* replica.judgeReserve();
   if (allocator.empty && !(yield* replica.ownsReserve())) {
     yield* dropPrincipal(geometry, identity);

@@ -38,5 +38,7 @@ export function plainStat(stat: Stat): Record<string, unknown> {
     accessed: timeOf(stat.atime),
     modified: timeOf(stat.mtime),
     changed: timeOf(stat.ctime),
+    lifetime: stat.owner === undefined ? 'region' : 'owner',
+    endsWith: stat.owner,
   };
 }

@@ -23,6 +23,7 @@ export async function stat(context: Context, locations: string[]): Promise<numbe
       ['accessed', timeOf(found.atime)],
       ['modified', timeOf(found.mtime)],
       ['changed', timeOf(found.ctime)],
+      ...(found.owner === undefined ? [] : [['lifetime', `owner: ends with principal ${found.owner.principal}`]]),
     ]);
   });
 }

@@ -7,6 +7,7 @@ import {
   decodeSlot,
   decodeSnapshotHeader,
   decodeState,
+  type FileOwner,
   type Geometry,
   isExomemError,
   type LogRecord,
@@ -128,7 +129,7 @@ async function* dumpSnapshot(image: RegionImage, geometry: Geometry, page: numbe
     yield line(
       'inode',
       `  inode ${inode.inode}: ${inode.kind} ${inode.mode.toString(8).padStart(4, '0')} size ${inode.size}` +
-        `${pages && ` pages ${pages}`}${names ? ` names ${names}` : ''}${inode.target && ` -> ${printable(inode.target)}`}`,
+        `${pages && ` pages ${pages}`}${inode.owner ? ` owner ${describeValue('owner', inode.owner)}` : ''}${names ? ` names ${names}` : ''}${inode.target && ` -> ${printable(inode.target)}`}`,
       { ...fields, entries: entries && Object.fromEntries(entries) },
     );
   }
@@ -167,6 +168,7 @@ function describeOperation(operation: Operation): string {
 function describeValue(name: string, value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(printable(value));
   if (name === 'mode') return `0${(value as number).toString(8)}`;
+  if (name === 'owner') return `${(value as FileOwner).principal}.${(value as FileOwner).incarnation}`;
   if (!Array.isArray(value)) return String(value);
   return `[${value
     .map((one) => ('at' in one ? `${one.at}:${span(one.page, one.pages)}` : `${one.from}-${one.to}`))

@@ -1,2 +1,4 @@
+export { withNodeTest, withUvu, withVitest } from './bindings.js';
 export * from './policy-laws/index.js';
+export * from './report/index.js';
 export * from './transport-laws/index.js';

@@ -35,7 +35,7 @@ test('a failing property says its law, seed and path, and the command that runs 
   assert.match(message, `law ${id}, broken by shared memory`);
   assert.match(message, `seed ${seed}, path ${path}`);
   assert.match(message, `EXOMEM_LAW=${id} EXOMEM_SEED=${seed} EXOMEM_PATH=${path} npm test -- some/file`);
-  assert.match(message, 'counterexample: [{');
+  assert.match(message, 'counterexample: call 0: batch');
 });
 
 test('seed and path run the very same case again', async () => {

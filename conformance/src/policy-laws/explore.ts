@@ -4,7 +4,8 @@ import type { Found } from '../transport-laws/corpus.js';
 import type { FoundRun } from './found.js';
 import { Breach, type PolicyLawId } from './law.js';
 import { simplifyRun } from './simplify.js';
-import { type WorldRun, worldOf, worldRuns } from './worlds.js';
+import type { WorldRun } from './world.js';
+import { worldOf, worldRuns } from './worlds.js';
 
 /** What is held to the laws. */
 export interface PolicySubject {
@@ -33,6 +34,8 @@ export type PolicyEffort = Required<Omit<PolicyLawOptions, 'replay'>> & Pick<Pol
 export interface Failure {
   readonly breach: Breach;
   readonly report: string;
+  /** Where the run is found again, unless it is one of the corpus. */
+  readonly found?: Found;
 }
 
 /** What many random runs of a policy showed. */
@@ -103,7 +106,7 @@ function simplify(
     `  again:  ${command(found)}`,
     `  corpus: ${JSON.stringify(kept)}`,
   ];
-  return { breach, report: tell(subject, run, breach, lines.join('\n').trimStart()) };
+  return { breach, found, report: tell(subject, run, breach, lines.join('\n').trimStart()) };
 }
 
 /** What happened in a run, for people. */

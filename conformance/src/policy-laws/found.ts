@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { PolicyLawId } from './law.js';
-import type { WorldRun } from './worlds.js';
+import type { WorldRun } from './world.js';
 
 /** A run that broke a law once. It goes first, and is told to be the case by its own numbers. */
 export interface FoundRun {

@@ -48,7 +48,10 @@ export function policyLaws(subject: PolicySubject, options: PolicyLawOptions = {
     async run() {
       exploration ??= explore(subject, effort);
       const failure = exploration.failures.get(id as PolicyLawId);
-      if (failure !== undefined) throw LawBroken.of({ id, sentence }, subject.name, new LawBroken(failure.report));
+      if (failure === undefined) return;
+      const broken = LawBroken.of({ id, sentence }, subject.name, new LawBroken(failure.report));
+      broken.found = failure.found;
+      throw broken;
     },
   }));
   const fromScenarios = scenarioLaws.map(({ id, sentence, check }: ScenarioLaw) => ({

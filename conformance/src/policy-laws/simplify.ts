@@ -1,4 +1,4 @@
-import type { WorldRun } from './worlds.js';
+import type { WorldRun } from './world.js';
 
 /**
  * Makes a run simpler for as long as it still breaks what it broke: cuts the schedule, lets deeds rest, and puts zeros

@@ -46,6 +46,11 @@ export interface Run {
   readonly takeover?: number;
 }
 
+/** A run, and the number of the world in which it happens. */
+export interface WorldRun extends Run {
+  readonly world: number;
+}
+
 export interface WorldOptions {
   readonly groups?: number;
   readonly groupPages?: number;

@@ -2,12 +2,7 @@ import type { AllocationPolicy } from '@exomem/core';
 import fc from 'fast-check';
 import { scheduleLimit } from '../simulator/index.js';
 import { deedLimit } from './workload.js';
-import { type Run, World, type WorldOptions } from './world.js';
-
-/** A run, and the number of the world in which it happens. */
-export interface WorldRun extends Run {
-  readonly world: number;
-}
+import { World, type WorldOptions, type WorldRun } from './world.js';
 
 /** Clients of a run, and what each is to do. */
 export const runClients = 3;

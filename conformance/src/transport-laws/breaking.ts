@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ErrorCode } from '@exomem/core';
 import fc from 'fast-check';
 import { snapshot } from './arguments.js';
+import { connectOptions } from './case.js';
 import { expect, expectBytes, expectEqual, expectRefused, type Outcome, outcome } from './expect.js';
-import { connectOptions, type Draft } from './law.js';
+import type { Draft } from './law.js';
 import { memoryMethods } from './methods.js';
 import type { Fault, TransportSubject } from './subject.js';
 

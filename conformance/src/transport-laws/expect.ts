@@ -1,11 +1,16 @@
 import type { Awaitable, ErrorCode, ExomemError } from '@exomem/core';
 import { isExomemError } from '@exomem/core';
+import type { Found } from './corpus.js';
 
-/** A transport does not keep a law. */
+/** A transport or a policy does not keep a law. */
 export class LawBroken extends Error {
   override readonly name = 'LawBroken';
   /** The id of the law, once it is known. */
   law = '';
+  /** The simplest case that was found, for people; undefined where chance played no part. */
+  counterexample: string | undefined;
+  /** Where that case is found again. */
+  found: Found | undefined;
 
   static of(law: { readonly id: string; readonly sentence: string }, subject: string, error: unknown): LawBroken {
     const what = error instanceof LawBroken ? error.message : `unexpected: ${describe(error)}`;
@@ -13,6 +18,10 @@ export class LawBroken extends Error {
       cause: error instanceof LawBroken ? error.cause : error,
     });
     broken.law = law.id;
+    if (error instanceof LawBroken) {
+      broken.counterexample = error.counterexample;
+      broken.found = error.found;
+    }
     return broken;
   }
 }

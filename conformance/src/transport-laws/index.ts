@@ -9,20 +9,24 @@
  */
 import { argumentLaws } from './arguments.js';
 import { breakingLaws } from './breaking.js';
+import type { Law } from './case.js';
 import { contendingLaws } from './contending.js';
 import { readCorpus, replayFromEnvironment, replayVariables } from './corpus.js';
 import { declarationLaws } from './declarations.js';
 import { endingLaws } from './ending.js';
-import { type Draft, type Law, makeLaw } from './law.js';
+import { examine } from './fitness.js';
+import { type Draft, makeLaw } from './law.js';
 import { membershipLaws } from './membership.js';
 import type { Effort, TransportLawOptions } from './options.js';
 import { readingLaws } from './reading.js';
 import type { TransportSubject } from './subject.js';
 
+export { FaultyLink } from '../faulty-transport/link.js';
+export { connectOptions, type Law } from './case.js';
 export { type Found, readCorpus, replayFromEnvironment, replayVariables } from './corpus.js';
 export { LawBroken } from './expect.js';
-export { FaultyLink } from './faulty-link.js';
-export { connectOptions, type Law } from './law.js';
+export { SubjectUnfit } from './fitness.js';
+export { type LinkedRegion, type PlainRegion, type TransportModule, transportSubject } from './module.js';
 export type { TransportLawOptions } from './options.js';
 export type { Fault, SubjectRegion, TransportSubject, WorkerEntry } from './subject.js';
 export { transportWorker, type WorkerConnect } from './worker.js';
@@ -39,6 +43,7 @@ const drafts: readonly Draft[] = [
 
 /** The laws, as far as they are to be held against this subject; what they skip follows from what it declares. */
 export function transportLaws(subject: TransportSubject, options: TransportLawOptions = {}): Law[] {
+  let examined: Promise<void> | undefined;
   const replay = options.replay ?? replayFromEnvironment(process.env);
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const effort: Effort = {
@@ -52,6 +57,7 @@ export function transportLaws(subject: TransportSubject, options: TransportLawOp
     corpus: options.corpus ?? readCorpus('transport-laws'),
     command: (found) => `${replayVariables(found)} and the same test again`,
     ...given,
+    fitness: () => (examined ??= examine(subject)),
     ...(replay === undefined ? {} : { replay }),
   };
   return drafts.map((draft) => makeLaw(draft, subject, effort));

@@ -1,21 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import type { Capabilities, ConnectOptions, Session } from '@exomem/core';
 import fc from 'fast-check';
+import type { Law } from './case.js';
 import type { Found } from './corpus.js';
 import { LawBroken } from './expect.js';
+import { SubjectUnfit, setUp, tearDown } from './fitness.js';
 import type { Effort } from './options.js';
+import { soon } from './patience.js';
 import type { SubjectRegion, TransportSubject } from './subject.js';
-
-/** A law of transports as a case that any test runner can run. */
-export interface Law {
-  /** Stable, in kebab case. */
-  readonly id: string;
-  readonly sentence: string;
-  /** Why it says nothing about this subject; it is not to be run then. */
-  readonly skip?: string;
-  /** Sets up a fresh region and holds the subject to the law. @throws {@link LawBroken} */
-  run(): Promise<void>;
-}
 
 /** How a law is written down. */
 export interface Draft {
@@ -42,7 +33,7 @@ export interface Trial {
   /** Something to be ended with the trial, whatever becomes of it. */
   defer(end: () => unknown): void;
   /** Holds `check` against random values: the corpus first, then as many as `effort.runs`. */
-  property<T>(values: fc.Arbitrary<T>, check: (value: T) => Promise<void>): Promise<void>;
+  property<T>(values: fc.Arbitrary<T>, check: (value: T) => Promise<void>, tell?: (value: T) => string): Promise<void>;
 }
 
 export function makeLaw(draft: Draft, subject: TransportSubject, effort: Effort): Law {
@@ -59,11 +50,13 @@ async function runLaw(draft: Draft, subject: TransportSubject, effort: Effort): 
   const { capabilities } = subject;
   const bytes = typeof draft.bytes === 'function' ? draft.bytes(capabilities) : (draft.bytes ?? 4_096);
   const ends: (() => unknown)[] = [];
-  const convict = (error: unknown): LawBroken => LawBroken.of(draft, subject.name, error);
+  const convict = (error: unknown): Error =>
+    error instanceof SubjectUnfit ? error : LawBroken.of(draft, subject.name, error);
   const over = new AbortController();
   let region: SubjectRegion | undefined;
   try {
-    region = await soon(subject.setup({ bytes }), effort.patience, 'the setup of the region');
+    await effort.fitness();
+    region = await soon(setUp(subject, bytes), effort.patience, 'the setup of the region');
     const { connect } = region;
     const trial: Trial = {
       subject,
@@ -78,7 +71,7 @@ async function runLaw(draft: Draft, subject: TransportSubject, effort: Effort): 
       },
       over: over.signal,
       defer: (end) => ends.push(end),
-      property: (values, check) => holdProperty(draft, subject, effort, values, check),
+      property: (values, check, tell) => holdProperty(draft, subject, effort, { values, check, tell }),
     };
     await soon(draft.check(trial), effort.patience, 'the law');
   } catch (error) {
@@ -86,29 +79,22 @@ async function runLaw(draft: Draft, subject: TransportSubject, effort: Effort): 
   } finally {
     over.abort();
     for (const end of ends.reverse()) await soon(Promise.resolve().then(end), 5_000, 'closing').catch(() => undefined);
-    if (region !== undefined) await soon(Promise.resolve(region.teardown()), effort.patience, 'the teardown');
+    if (region !== undefined) await tearDown(subject, region, effort.patience);
   }
 }
 
-/** Nothing may hang: whatever takes longer than `patience` milliseconds is taken for hanging. */
-async function soon<T>(work: Promise<T>, patience: number, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new LawBroken(`${what} hangs: nothing for ${patience} ms`)), patience);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+interface Property<T> {
+  readonly values: fc.Arbitrary<T>;
+  readonly check: (value: T) => Promise<void>;
+  /** A value for people. */
+  readonly tell: ((value: T) => string) | undefined;
 }
 
 async function holdProperty<T>(
   draft: Draft,
   subject: TransportSubject,
   effort: Effort,
-  values: fc.Arbitrary<T>,
-  check: (value: T) => Promise<void>,
+  { values, check, tell = fc.stringify }: Property<T>,
 ): Promise<void> {
   const property = fc.asyncProperty(values, check);
   const limits = { interruptAfterTimeLimit: effort.patience, markInterruptAsFailure: true };
@@ -117,14 +103,18 @@ async function holdProperty<T>(
     if (!details.failed) return;
     const found: Found = { law: draft.id, seed: details.seed, path: details.counterexamplePath ?? '' };
     const cause = details.errorInstance;
+    const counterexample = details.counterexample === null ? 'none' : tell(details.counterexample[0]);
     const lines = [
       cause instanceof Error ? cause.message : `no counterexample, interrupted: ${details.interrupted}`,
-      `  counterexample: ${fc.stringify(details.counterexample?.[0])}`,
+      `  counterexample: ${counterexample}`,
       `  seed ${found.seed}, path ${found.path}, subject ${subject.name}`,
       `  again:  ${effort.command(found)}`,
       `  corpus: ${JSON.stringify(found)}`,
     ];
-    throw new LawBroken(lines.join('\n'), { cause });
+    const broken = new LawBroken(lines.join('\n'), { cause });
+    broken.counterexample = counterexample;
+    broken.found = found;
+    throw broken;
   };
   const { replay } = effort;
   if (replay?.law === draft.id) {
@@ -133,10 +123,5 @@ async function holdProperty<T>(
   for (const { law, seed, path } of effort.corpus) {
     if (law === draft.id) await hold({ seed, path, numRuns: 1, endOnFailure: true });
   }
-  await hold({ numRuns: effort.runs });
-}
-
-/** Who connects where a subject is not told. */
-export function connectOptions(options: Partial<ConnectOptions> = {}): ConnectOptions {
-  return { clientId: randomBytes(16), lane: 0, ...options };
+  await hold({ numRuns: effort.runs, ...(effort.seed === undefined ? {} : { seed: effort.seed }) });
 }

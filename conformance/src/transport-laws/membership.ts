@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MemberBinding, Session } from '@exomem/core';
 import { snapshot } from './arguments.js';
+import { connectOptions } from './case.js';
 import { expect, expectBytes, expectEqual, expectRefused, outcome } from './expect.js';
-import { connectOptions, type Draft, type Trial } from './law.js';
+import type { Draft, Trial } from './law.js';
 import { memoryMethods } from './methods.js';
 import type { TransportSubject } from './subject.js';
 

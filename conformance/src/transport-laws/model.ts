@@ -142,6 +142,35 @@ function realise(planned: PlannedStep, model: RegionModel): MemoryStep {
   }
 }
 
+/** A plan for people, a line for each call. */
+export function tellPlan(plan: readonly PlannedCall[]): string {
+  const sessions = new Set(plan.map(({ by }) => by)).size;
+  const lines = plan.map(({ by, stop, steps }, at) => {
+    const who = sessions > 1 ? ` by session ${by}` : '';
+    const how = stop === undefined ? '' : ` batch${stop ? ' that stops on fail' : ''} of`;
+    return `call ${at}${who}:${how} ${steps.map(tellStep).join('; ') || 'nothing'}`;
+  });
+  return lines.join('\n    ');
+}
+
+function tellStep(step: PlannedStep): string {
+  switch (step.op) {
+    case 'load':
+      return `load ${step.word * 8}`;
+    case 'fetchAdd':
+      return `fetchAdd ${step.word * 8} + 0x${step.value.toString(16)}`;
+    case 'compareExchange': {
+      const from = step.right ? 'what is there' : 'something else than what is there';
+      return `compareExchange ${step.word * 8}, from ${from} to 0x${step.value.toString(16)}`;
+    }
+    case 'read':
+    case 'write': {
+      const phase = step.phase === 0 ? '' : `, in a buffer of phase ${step.phase}`;
+      return `${step.op} ${step.length} bytes at ${step.offset}${phase}`;
+    }
+  }
+}
+
 function pattern(bytes: Uint8Array, seed: number): Uint8Array {
   for (let at = 0; at < bytes.length; at += 1) bytes[at] = (seed + at * 37) & 0xff;
   return bytes;

@@ -16,6 +16,8 @@ export interface TransportLawOptions {
   readonly tearing?: number;
   /** Milliseconds after which a law that has not ended counts as hanging. Default 60,000. */
   readonly patience?: number;
+  /** Where the chance of properties begins; by the clock unless given. */
+  readonly seed?: number;
   /** Runs this one property from this seed and path; see {@link replayFromEnvironment}. */
   readonly replay?: Found;
   /** Seeds that convicted something before; they go first. Default: those that this package keeps. */
@@ -24,4 +26,10 @@ export interface TransportLawOptions {
   readonly command?: (found: Found) => string;
 }
 
-export type Effort = Required<Omit<TransportLawOptions, 'replay'>> & Pick<TransportLawOptions, 'replay'>;
+/** Options with their defaults, and what all laws of one subject share. */
+export interface Effort
+  extends Required<Omit<TransportLawOptions, 'replay' | 'seed'>>,
+    Pick<TransportLawOptions, 'replay' | 'seed'> {
+  /** Looks at the subject once, before the first law. @throws `SubjectUnfit` */
+  fitness(): Promise<void>;
+}

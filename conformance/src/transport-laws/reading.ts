@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Draft } from './law.js';
-import { holdPlan, type PlanShape, plans } from './model.js';
+import { holdPlan, type PlanShape, plans, tellPlan } from './model.js';
 
 /** Laws that compare a session with a model of the region: answers, order, and every byte. */
 export const readingLaws: Draft[] = [
@@ -10,7 +10,7 @@ export const readingLaws: Draft[] = [
     check: async ({ connect, property, capabilities, bytes }) => {
       const session = await connect();
       const shape: PlanShape = { bytes, capabilities, calls: 'any' };
-      await property(plans(shape), (plan) => holdPlan([session], plan, bytes, 'in turn'));
+      await property(plans(shape), (plan) => holdPlan([session], plan, bytes, 'in turn'), tellPlan);
     },
   },
   {
@@ -19,7 +19,7 @@ export const readingLaws: Draft[] = [
     check: async ({ connect, property, capabilities, bytes }) => {
       const session = await connect();
       const shape: PlanShape = { bytes, capabilities, calls: 'any' };
-      await property(plans(shape), (plan) => holdPlan([session], plan, bytes, 'at once'));
+      await property(plans(shape), (plan) => holdPlan([session], plan, bytes, 'at once'), tellPlan);
     },
   },
   {
@@ -28,7 +28,7 @@ export const readingLaws: Draft[] = [
     check: async ({ connect, property, capabilities, bytes }) => {
       const sessions = [await connect(), await connect(), await connect()];
       const shape: PlanShape = { bytes, capabilities, sessions: sessions.length, calls: 'any' };
-      await property(plans(shape), (plan) => holdPlan(sessions, plan, bytes, 'in turn'));
+      await property(plans(shape), (plan) => holdPlan(sessions, plan, bytes, 'in turn'), tellPlan);
     },
   },
   {
@@ -37,7 +37,7 @@ export const readingLaws: Draft[] = [
     check: async ({ connect, property, capabilities, bytes }) => {
       const session = await connect();
       const shape: PlanShape = { bytes, capabilities, calls: 'batches' };
-      await property(plans(shape), (plan) => holdPlan([session], plan, bytes, 'at once'));
+      await property(plans(shape), (plan) => holdPlan([session], plan, bytes, 'at once'), tellPlan);
     },
   },
   {
@@ -50,6 +50,7 @@ export const readingLaws: Draft[] = [
       await property(
         fc.tuple(plans(shape), fc.constantFrom('in turn' as const, 'at once' as const)),
         ([plan, sending]) => holdPlan([session], plan, bytes, sending),
+        ([plan, sending]) => `${tellPlan(plan)}\n    sent ${sending}`,
       );
     },
   },

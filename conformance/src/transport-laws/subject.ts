@@ -17,7 +17,7 @@ export interface TransportSubject {
    * Makes a region of exactly `bytes` bytes (a multiple of 8), all zero, that no other law shares, and whatever
    * serves it.
    */
-  setup(options: { readonly bytes: number }): Promise<SubjectRegion>;
+  setup(options: { readonly bytes: number }): Awaitable<SubjectRegion>;
 }
 
 /**
@@ -35,21 +35,21 @@ export interface SubjectRegion {
    * Destroys the connection of that session; without a session every connection there is, those of workers too.
    * Connections that are made afterwards work.
    */
-  cut?(session?: Session): Awaitable<void>;
+  cut?(session?: Session): unknown;
   /**
    * From now on nothing travels on the present connection of that session, in either direction, and neither end is
    * told. Connections that are made afterwards work.
    */
-  blackHole?(session: Session): Awaitable<void>;
+  blackHole?(session: Session): unknown;
   /**
    * From now on what that session sends on its present connection is kept back. What it gives releases that to the
    * appliance, wherever the session is by then.
    */
-  hold?(session: Session): Awaitable<() => Awaitable<void>>;
+  hold?(session: Session): Awaitable<() => unknown>;
   /** What the worker program needs to reach this region; it is cloned into threads and processes. */
   readonly workerData?: unknown;
   /** Ends all of it, whatever state it is in. */
-  teardown(): Awaitable<void>;
+  teardown?(): unknown;
 }
 
 /** The program of a thread (`worker_threads`) or of a process (`child_process.fork`): it calls `transportWorker`. */

@@ -1,7 +1,8 @@
 import { fork } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
+import { connectOptions } from './case.js';
 import { describe, LawBroken } from './expect.js';
-import { connectOptions, type Trial } from './law.js';
+import type { Trial } from './law.js';
 import type { TransportSubject } from './subject.js';
 import { runTask, type Task, type TaskResult } from './tasks.js';
 import type { Assignment, Report, Word } from './worker.js';

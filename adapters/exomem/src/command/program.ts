@@ -341,6 +341,29 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     );
 
   command(
+    'conform <module>',
+    'Hold a transport or an allocation policy of yours to the laws that every one has to keep.',
+    [
+      'exomem conform ./my-transport.js',
+      'exomem conform ./my-transport.js --budget 5m --junit laws.xml',
+      'exomem conform ./my-policy.js --law exclusive --seed 7 --path 3:0      # as a report says',
+    ],
+    async (context, module: string, options: import('../commands/conform.js').ConformFlags) =>
+      (await import('../commands/conform.js')).conformModule(context, module, options),
+  )
+    .option('--law <id>', 'this law alone; may be repeated', collect)
+    .option('--seed <number>', 'where chance begins')
+    .option('--path <path>', 'with --law and --seed: the very case that a report names')
+    .option('--budget <duration>', 'go on with other chances for that long; a short one makes each law try less')
+    .option('--patience <duration>', 'what takes longer counts as hanging (default 60s)')
+    .option('--junit <file>', 'write a JUnit report as well')
+    .addHelpText(
+      'after',
+      '\nThe default that the module exports says how to make a region, or is a policy: see docs/writing-a-transport.md and' +
+        ' docs/writing-a-policy.md.',
+    );
+
+  command(
     'doctor',
     'Show what this machine can and cannot do, and the line to type for each.',
     ['exomem doctor', 'exomem doctor --json'],

@@ -1,0 +1,140 @@
+import { writeFile } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import {
+  conform,
+  type Law,
+  reportJUnit,
+  reportText,
+  type Subject,
+  SubjectUnfit,
+  subjectOf,
+  type Verdict,
+  verdictLine,
+} from '@exomem/conformance';
+import { ExomemError } from '@exomem/core';
+import type { Context } from '../command/context.js';
+import { exitCodes } from '../command/exit-code.js';
+import { type Output, paint, printable } from '../command/output.js';
+import { parseDuration } from '../command/quantity.js';
+import { localFailure } from './local.js';
+
+export interface ConformFlags {
+  readonly law?: string[];
+  readonly seed?: string;
+  readonly path?: string;
+  readonly budget?: string;
+  readonly patience?: string;
+  readonly junit?: string;
+}
+
+/** Loads a module, holds what it exports to the laws, and reports. */
+export async function conformModule(context: Context, specifier: string, flags: ConformFlags): Promise<number> {
+  const { output, signal } = context;
+  const seed = parseSeed(flags.seed);
+  checkReplay(flags);
+  try {
+    const subject = await load(specifier);
+    const report = await conform(subject, {
+      ...(flags.law === undefined ? {} : { laws: flags.law }),
+      ...(seed === undefined ? {} : { seed }),
+      ...(flags.path === undefined ? {} : { path: flags.path }),
+      ...(flags.budget === undefined ? {} : { budget: parseDuration(flags.budget) }),
+      ...(flags.patience === undefined ? {} : { patience: parseDuration(flags.patience) }),
+      command: (found) => {
+        const where = 'seed' in found ? ` --seed ${found.seed} --path ${found.path}` : '';
+        return `exomem conform ${specifier} --law ${found.law}${where}`;
+      },
+      signal,
+      ...teller(output),
+    });
+    if (flags.junit !== undefined) await write(flags.junit, reportJUnit(report));
+    if (output.json) output.value(report);
+    else output.line(`\n${printableLines(reportText(report))}`);
+    endAnyway(output);
+    return report.failed > 0 ? exitCodes.broken[0] : exitCodes.ok[0];
+  } catch (error) {
+    if (!(error instanceof SubjectUnfit)) throw error;
+    throw new ExomemError('InvalidArgument', error.message, {
+      where: specifier,
+      advice: '`exomem conform --help` says where that is explained',
+      cause: error,
+    });
+  }
+}
+
+/** A subject that leaves something open would keep the command from ending. */
+function endAnyway(output: Output): void {
+  const end = (): never => {
+    output.note(`the module leaves open: ${process.getActiveResourcesInfo().join(', ')}`);
+    process.exit();
+  };
+  setTimeout(end, 1_000).unref();
+}
+
+async function load(specifier: string): Promise<Subject> {
+  const isPath = /^\.{0,2}\//.test(specifier) || /\.[cm]?js$/.test(specifier);
+  let module: Record<string, unknown>;
+  try {
+    module = await import(isPath ? pathToFileURL(resolve(specifier)).href : specifier);
+  } catch (cause) {
+    const missing = ['ERR_MODULE_NOT_FOUND', 'ENOENT'].includes((cause as NodeJS.ErrnoException).code ?? '');
+    throw new ExomemError(
+      missing ? 'NotFound' : 'InvalidArgument',
+      `this module cannot be loaded: ${cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause)}`,
+      { where: specifier, advice: 'name a module, as in exomem conform ./mine.js', cause },
+    );
+  }
+  return subjectOf(module['default'], basename(specifier));
+}
+
+/** Where somebody looks on, the law under way shows; each verdict is a line. Results for programs are left alone. */
+function teller(output: Output): {
+  onLaw(law: Law, at: number, of: number, round: number): void;
+  onVerdict(verdict: Verdict): void;
+} {
+  const live = process.stderr.isTTY;
+  const clear = live ? '\r\x1b[K' : '';
+  return {
+    onLaw: ({ id, skip }, at, of, round) => {
+      if (!live || skip !== undefined) return;
+      const again = round === 0 ? '' : `, round ${round + 1}`;
+      process.stderr.write(`${clear}[${at + 1}/${of}${again}] ${id} ...`);
+    },
+    onVerdict: (verdict) => {
+      if (clear !== '') process.stderr.write(clear);
+      const line = printable(verdictLine(verdict));
+      if (output.json) output.note(line);
+      else output.line(styled(verdict, line));
+    },
+  };
+}
+
+function styled({ status }: Verdict, line: string): string {
+  return paint(status === 'passed' ? 'green' : status === 'failed' ? 'red' : 'dim', line);
+}
+
+const printableLines = (text: string): string => text.split('\n').map(printable).join('\n');
+
+function parseSeed(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const seed = Number(text);
+  if (text.trim() !== '' && Number.isInteger(seed) && Math.abs(seed) < 2 ** 31) return seed;
+  throw new ExomemError('InvalidArgument', `no seed: ${text}`, { advice: 'give a whole number, as a report has it' });
+}
+
+function checkReplay({ law, seed, path }: ConformFlags): void {
+  if (path === undefined) return;
+  if (law?.length === 1 && seed !== undefined && /^[0-9:]*$/.test(path)) return;
+  throw new ExomemError('InvalidArgument', `--path ${path} says nothing by itself`, {
+    advice: 'copy the whole line from a report: --law ID --seed S --path P',
+  });
+}
+
+async function write(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text);
+  } catch (error) {
+    throw localFailure(error, path);
+  }
+}

@@ -1,0 +1,79 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Report } from '@exomem/conformance';
+import { assert, suite } from '@exomem/testing';
+import { exomem, Folder } from './fixtures/command.js';
+
+const test = suite('exomem conform');
+// They stay where they are: what is not compiled is not copied to the folder of the tests.
+const fixture = (name: string): string => fileURLToPath(new URL(`../../test/fixtures/${name}.mjs`, import.meta.url));
+
+test('a transport that keeps the laws ends with 0', async () => {
+  const { code, stdout, stderr } = await exomem([
+    'conform',
+    fixture('conform-fine'),
+    '--budget',
+    '100ms',
+    '--seed',
+    '7',
+  ]);
+  assert.is(code, 0, stderr);
+  assert.match(String(stdout), /^ok {4}declarations: /m);
+  assert.match(String(stdout), /^skip {2}revoke: it declares no revoke$/m);
+  assert.match(String(stdout), /^fine: \d+ laws kept, 0 broken, \d+ skipped; seed 7, /m);
+});
+
+test('one that does not ends with 10, and the line of the report shows it again', async () => {
+  using folder = new Folder();
+  const junit = folder.at('laws.xml');
+  const args = ['conform', fixture('conform-wrong'), '--law', 'batch-like-one-by-one', '--law', 'edges'];
+  const { code, stdout, stderr } = await exomem([...args, '--json', '--junit', junit]);
+  assert.is(code, 10, stderr);
+  assert.match(stderr, /^FAIL {2}batch-like-one-by-one: /m);
+  assert.match(stderr, 'the module leaves open: ');
+  const report = JSON.parse(String(stdout)) as Report;
+  assert.is(report.failed, 1);
+  assert.match(readFileSync(junit, 'utf8'), /tests="2" failures="1"/);
+  const { again, counterexample } = report.laws.find(({ status }) => status === 'failed')!.failure!;
+  const [command, ...rest] = again.split(' ');
+  assert.is(command, 'exomem');
+  const replay = await exomem(rest);
+  assert.is(replay.code, 10);
+  const told = String(replay.stdout);
+  assert.match(told, 'Broken:');
+  assert.match(told, `again: ${again}`);
+  for (const line of counterexample!.split('\n')) assert.match(told, line.trim());
+});
+
+test('what makes no sense is told in one line', async () => {
+  using folder = new Folder();
+  const made = (name: string, source: string): string => {
+    writeFileSync(folder.at(name), source);
+    return folder.at(name);
+  };
+  const fine = fixture('conform-fine');
+  const cases: [string[], number, RegExp][] = [
+    [[folder.at('none.mjs')], 3, /cannot be loaded/],
+    [[made('a.mjs', 'throw new Error("it breaks\\nin two lines")')], 2, /it breaks/],
+    [[made('b.mjs', 'export {}')], 2, /exports no default: write export default/],
+    [
+      [made('c.mjs', 'export default { setup() { throw new Error("no memory") } }')],
+      2,
+      /c\.mjs" fails: Error: no memory/,
+    ],
+    [[made('d.mjs', 'export default { connect() {} }')], 2, /how to make a region/],
+    [[fine, '--law', 'no-such-law'], 2, /there is no law no-such-law/],
+    [[fine, '--seed', 'x'], 2, /no seed: x/],
+    [[fine, '--path', '0:1'], 2, /says nothing by itself/],
+    [[fine, '--budget', '5'], 2, /no duration/],
+    [[fine, '--law', 'edges', '--junit', folder.at('no/such/folder')], 3, /no such file/],
+  ];
+  for (const [args, code, says] of cases) {
+    const ran = await exomem(['conform', ...args]);
+    assert.is(ran.code, code, `${args.join(' ')}: ${ran.stderr}`);
+    assert.match(ran.stderr, /^exomem: [^\n]+\n$/);
+    assert.match(ran.stderr, says);
+  }
+});
+
+test.run();

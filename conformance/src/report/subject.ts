@@ -1,0 +1,60 @@
+import type { AllocationPolicy } from '@exomem/core';
+import type { PolicySubject } from '../policy-laws/index.js';
+import { SubjectUnfit } from '../transport-laws/fitness.js';
+import { type TransportModule, transportSubject } from '../transport-laws/module.js';
+import type { TransportSubject } from '../transport-laws/subject.js';
+
+/** What a module may export as its default to be held to the laws: a transport, or a policy, bare or with a name. */
+export type ConformModule =
+  | TransportModule
+  | AllocationPolicy
+  | { readonly name?: string; readonly policy: AllocationPolicy };
+
+/** What is held to the laws. */
+export type Subject =
+  | { readonly kind: 'transport'; readonly transport: TransportSubject }
+  | { readonly kind: 'policy'; readonly policy: PolicySubject };
+
+const transportSketch =
+  'export default { setup: ({ bytes }) => ({ transport: mine(), url: "mine:region", teardown() {} }) } for a transport';
+const policySketch = 'export default { policy } for a policy';
+
+/**
+ * Reads what a module exports as its default.
+ * @param name for messages, where the module gives none
+ * @throws `SubjectUnfit` with a sentence that says what is wrong and what to write instead
+ */
+export async function subjectOf(exported: unknown, name: string): Promise<Subject> {
+  const module = exported as { setup?: unknown; policy?: unknown; create?: unknown; name?: string } | undefined;
+  if (typeof module !== 'object' || module === null) {
+    const what = module === undefined ? 'no default' : `a default that is ${describeValue(module)}`;
+    throw new SubjectUnfit(`${name} exports ${what}: write ${transportSketch}, or ${policySketch}`);
+  }
+  if (typeof module.setup === 'function') {
+    return { kind: 'transport', transport: await transportSubject(exported as TransportModule, name) };
+  }
+  const policy = module.policy ?? (typeof module.create === 'function' ? exported : undefined);
+  if (policy !== undefined) {
+    checkPolicy(policy, name);
+    return { kind: 'policy', policy: { name: module.name ?? policy.name, policy } };
+  }
+  const got = Object.keys(module).join(', ') || 'nothing';
+  const transport = 'connect' in module || 'transports' in module;
+  throw new SubjectUnfit(
+    transport
+      ? `the default of ${name} is a transport alone, and the kit has to know how to make a region: write ${transportSketch}`
+      : `the default of ${name} has ${got}, and neither setup nor policy: write ${transportSketch}, or ${policySketch}`,
+  );
+}
+
+function checkPolicy(policy: unknown, name: string): asserts policy is AllocationPolicy {
+  const { name: own, create } = policy as Partial<AllocationPolicy>;
+  if (typeof create !== 'function') {
+    throw new SubjectUnfit(`the policy of ${name} has no create(context), which makes an allocator`);
+  }
+  if (typeof own !== 'string') throw new SubjectUnfit(`the policy of ${name} has no name`);
+}
+
+function describeValue(value: unknown): string {
+  return typeof value === 'function' ? 'a function' : `a ${typeof value}`;
+}

@@ -8,7 +8,7 @@
  *
  * And without a process or a network, every way that small worlds can go:
  *
- *   exhaustive [NAME ...] [--limit STATES] [--mutants]
+ *   exhaustive [NAME ...] [--limit STATES] [--mutants] [--path WAY]
  */
 import { parseArgs } from 'node:util';
 import { type Side, sides } from './deadly.js';
@@ -31,6 +31,7 @@ const { values, positionals } = parseArgs({
     count: { type: 'string' },
     limit: { type: 'string' },
     mutants: { type: 'boolean' },
+    path: { type: 'string' },
   },
   allowPositionals: true,
 });
@@ -82,7 +83,7 @@ const hunts: Record<string, () => Promise<boolean>> = {
   stop: () => atSteps('SIGSTOP'),
   recoverers: twoRecoverers,
   storm,
-  exhaustive: async () => exhaustive(names, { limit: number(values.limit), mutants: values.mutants }),
+  exhaustive: async () => exhaustive(names, { limit: number(values.limit), mutants: values.mutants, path: values.path }),
 };
 
 if (what === undefined || hunts[what] === undefined) {

@@ -48,7 +48,8 @@ import {
   write,
 } from '@exomem/core';
 import { mutate } from './mutation.js';
-import { Breach, type Plot } from './plot.js';
+import type { Plot } from './plot.js';
+import { Breach, type Heard, type Holdings } from './told.js';
 
 const introduction = { clientId: new Uint8Array(16), steward: false, pid: 0, label: '' };
 
@@ -57,6 +58,13 @@ export interface Handle {
   readonly extent: Extent;
   readonly identity: Identity;
   readonly named: boolean;
+}
+
+const actors = new WeakMap<SimulatedClient, Actor>();
+
+/** Who acts as that client. */
+export function actorOf(client: SimulatedClient): Actor {
+  return actors.get(client)!;
 }
 
 /** A client of the shipped code: what it has in its memory, and what it was told. */
@@ -79,13 +87,15 @@ export class Actor {
   begun = 0;
   /** The lengths of runs that it has asked for. */
   readonly sizes = new Set<number>();
-  #asking: { readonly pages: number; full: boolean } | undefined;
+  #asking = 0;
 
   constructor(
     readonly plot: Plot,
     readonly name: string,
     readonly simulated: SimulatedClient,
-  ) {}
+  ) {
+    actors.set(simulated, this);
+  }
 
   /** It is a member, and has a principal. */
   enter(
@@ -119,14 +129,24 @@ export class Actor {
   /** All that it acts or has acted for. */
   readonly identities: Identity[] = [];
 
-  /** What the judgement of the future depends on beside what it was told. */
-  get fingerprint(): string {
-    return `${Number(this.gone)}${this.#asking?.full ?? ''}`;
+  /** What it was told since it was asked last. */
+  #heard: Heard[] = [];
+
+  hear(): readonly Heard[] {
+    const heard = this.#heard;
+    this.#heard = [];
+    return heard;
   }
 
-  /** Whether it may still touch what it was given: nobody has shut it out. */
-  get stands(): boolean {
-    return this.member !== undefined && !this.simulated.fenced;
+  hold(): Holdings {
+    const { gone, left, appended, begun } = this;
+    const member = this.member && { slot: this.member.slot, incarnation: this.member.incarnation };
+    const identities = this.identities.map(({ principal, incarnation }) => ({ principal, incarnation }));
+    const handles = this.handles.map(({ extent: { page, pages }, identity: { principal, incarnation } }) => {
+      return { page, pages, principal, incarnation };
+    });
+    const own = this.identity && { principal: this.identity.principal, incarnation: this.identity.incarnation };
+    return { member, own, identities, handles, asking: this.#asking, gone, left, appended, begun, sizes: [...this.sizes] };
   }
 
   lowest(): number {
@@ -169,47 +189,17 @@ export class Actor {
         else if (!isExomemError(error) || !refusals.includes(error.code)) {
           throw new Breach('answer', `${this.name} ${name}: ${String(error)}`);
         }
-        this.#asking = undefined;
+        this.#asking = 0;
       },
     });
     return this;
   }
 
-  /** Whoever says that it was declared dead must be right. */
   #fenced(error: ExomemError): void {
-    const { plot } = this;
     this.gone = true;
     if (this.member === undefined) return;
-    const word = decodeMember(plot.memberWord(this.member.slot));
-    const alive = word.state === memberState.joining || word.state === memberState.active;
-    if (alive && word.incarnation === this.member.incarnation && !this.simulated.fenced) {
-      throw new Breach('I4', `${this.name} takes itself for dead: ${error.message}`);
-    }
-  }
-
-  /** After each step of anybody. */
-  look(): void {
-    if (this.#asking !== undefined && !this.#asking.full) this.#asking.full = !this.#room(this.#asking.pages);
-  }
-
-  /** Whether there is anything just now that it could claim. */
-  #room(pages: number): boolean {
-    const { geometry } = this.plot;
-    const groups = geometry.groupCount - geometry.reserveGroups;
-    let run = 0;
-    for (let group = 0; group < groups; group++) {
-      const word = this.plot.groupWord(group);
-      const principal = Number(word >> 48n);
-      run = principal === 0 ? run + geometry.groupPages : 0;
-      if (run >= pages) return true;
-      if (principal !== this.identity.principal || pages > geometry.groupPages) continue;
-      let free = 0;
-      for (let index = 0; index < geometry.groupPages; index++) {
-        free = ((Number(word & 0xffff_ffffn) >>> (30 - 2 * index)) & 3) === 0 ? free + 1 : 0;
-        if (free >= pages) return true;
-      }
-    }
-    return false;
+    const { slot, incarnation } = this.member;
+    this.#heard.push({ kind: 'fenced', slot, incarnation, why: error.message });
   }
 
   // ---- what it can do
@@ -218,15 +208,14 @@ export class Actor {
     return this.does(
       `allocates ${pages}`,
       () => {
-        this.#asking = { pages, full: !this.#room(pages) };
+        this.#asking = pages;
+        this.#heard.push({ kind: 'asks' });
         this.sizes.add(pages);
         return this.#refused(this.allocator.allocate({ pages, initialise: zero ? 'zero' : 'none' }));
       },
       (extent) => {
         const { identity } = this;
-        if (this.plot.principalWord(identity.principal) !== identity.word) {
-          throw new Breach('I4', `${this.name} is given page ${extent.page} although somebody took over its principal`);
-        }
+        this.#heard.push({ kind: 'given', page: extent.page, ...identity });
         this.handles.push({ extent, identity, named: false });
       },
       ['RegionFull', 'Fragmented'],
@@ -237,8 +226,7 @@ export class Actor {
     try {
       return yield* protocol;
     } catch (error) {
-      const full = isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented');
-      if (full && !this.#asking!.full) throw new Breach('I13', `${this.name} finds no room, and there always was some`);
+      if (isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented')) this.#heard.push({ kind: 'refused' });
       throw error;
     }
   }
@@ -299,16 +287,9 @@ export class Actor {
   }
 
   acknowledged(index: number): void {
+    const { principal, incarnation } = this.identity;
     this.appended++;
-    this.plot.follow();
-    const fence = this.plot.fences.get(`${this.identity.principal}.${this.identity.incarnation}`);
-    if (fence !== undefined && fence < index) {
-      throw new Breach('I8', `${this.name} was told that record ${index} counts, and is fenced since ${fence}`);
-    }
-    const record = this.plot.records.get(index);
-    if (record?.author !== this.identity.principal || record.incarnation !== this.identity.incarnation) {
-      throw new Breach('I8', `${this.name} was told that record ${index} is its own, and it is not`);
-    }
+    this.#heard.push({ kind: 'appended', index, principal, incarnation });
   }
 
   unlinks(name: string): this {
@@ -569,7 +550,8 @@ export class Actor {
     const allocator = atomic.create({ geometry, identity });
     this.applications.push(allocator);
     const extents = yield* allocator.holdings();
-    this.plot.adopted(this, identity, extents);
+    this.#heard.push({ kind: 'adopted', principal, extents });
+    for (const extent of extents) this.handles.push({ extent, identity, named: false });
   }
   readonly applications: Allocator[] = [];
 

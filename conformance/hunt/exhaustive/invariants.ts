@@ -11,8 +11,8 @@ import {
   principalState,
   userGroups,
 } from '@exomem/core';
-import type { Actor } from './actor.js';
-import type { Plot } from './plot.js';
+import type { Client, Moment } from './judgement.js';
+import type { Held } from './told.js';
 
 /** Something that must be true; what is wrong, or undefined. */
 export interface Invariant<Check> {
@@ -30,7 +30,7 @@ export interface Change {
 }
 
 /** True at every instant. */
-export const always: readonly Invariant<(plot: Plot) => string | undefined>[] = [
+export const always: readonly Invariant<(moment: Moment) => string | undefined>[] = [
   {
     id: 'I1',
     sentence: 'No page is in two handles that were given out, unless the holder of one is shut out.',
@@ -52,7 +52,7 @@ export const always: readonly Invariant<(plot: Plot) => string | undefined>[] = 
 ];
 
 /** True of every change of a word. */
-export const grows: readonly Invariant<(plot: Plot, who: Actor, change: Change) => string | undefined>[] = [
+export const grows: readonly Invariant<(moment: Moment, who: Client, change: Change) => string | undefined>[] = [
   {
     id: 'R1',
     sentence:
@@ -76,14 +76,14 @@ export const grows: readonly Invariant<(plot: Plot, who: Actor, change: Change) 
 ];
 
 /** The death of a principal is over when no word shows it any more. */
-function emptied(plot: Plot, _who: Actor, { offset, before, after }: Change): string | undefined {
-  const { principalOffset, groupOffset } = plot.geometry;
+function emptied(moment: Moment, _who: Client, { offset, before, after }: Change): string | undefined {
+  const { principalOffset, groupOffset } = moment.geometry;
   if (offset < principalOffset || offset >= groupOffset) return undefined;
   const [old, now] = [decodePrincipal(before), decodePrincipal(after)];
   if (old.state !== principalState.dying || now.state !== principalState.free) return undefined;
   const principal = (offset - principalOffset) / 8;
-  for (let group = 0; group < userGroups(plot.geometry); group++) {
-    const word = plot.groupWord(group);
+  for (let group = 0; group < userGroups(moment.geometry); group++) {
+    const word = moment.groupWord(group);
     if (Number(word >> 48n) === principal && Number((word >> 32n) & 0xffffn) <= old.incarnation) {
       return `principal ${principal} is free, and group ${group} still shows it`;
     }
@@ -92,105 +92,92 @@ function emptied(plot: Plot, _who: Actor, { offset, before, after }: Change): st
 }
 
 /** True when nobody has anything left to do. */
-export const atTheEnd: readonly Invariant<(plot: Plot) => string | undefined>[] = [
-  {
-    id: 'I3',
-    sentence: 'Every page that is not free is in a handle, named, or known to its owner.',
-    from: 'told',
-    check: (plot) => {
-      for (const actor of plot.actors) {
-        if (!actor.stands || actor.gone || actor.left || actor.simulated.dead) continue;
-        const [first] = plot.simulation.glance(actor.allocator.validate());
-        if (first !== undefined) return `${actor.name}: ${first.what}`;
-      }
-      return undefined;
-    },
-  },
+export const atTheEnd: readonly Invariant<(moment: Moment) => string | undefined>[] = [
   {
     id: 'I8',
     sentence: 'Each append counts once if its author was told so, and at most once if it was not.',
     from: 'told',
-    check: (plot) => {
-      for (const actor of plot.actors) {
-        if (actor.begun === 0) continue;
-        const made = [...plot.records.values()].filter(
-          ({ author, operations }) =>
-            author === actor.identity.principal && operations.some(({ op }) => op === 'create'),
-        ).length;
-        if (made < actor.appended || made > actor.begun) {
-          return `${made} records of ${actor.name} count, which began ${actor.begun} and was told of ${actor.appended}`;
-        }
+    check: ({ clients, seen }) => {
+      for (const { name, own, begun, appended } of clients) {
+        if (begun === 0) continue;
+        let made = 0;
+        for (const { author, creates } of seen.records.values())
+          if (creates && author === own!.principal) made++;
+        if (made < appended || made > begun)
+          return `${made} records of ${name} count, which began ${begun} and was told of ${appended}`;
       }
       return undefined;
     },
   },
-  {
-    id: 'I10',
-    sentence: 'After everybody else was recovered, nothing is left but what files name: no page was lost, none freed.',
-    from: 'bytes',
-    check: nothingLeft,
-  },
 ];
 
-function oneHandle({ actors }: Plot): string | undefined {
-  const seen = new Map<number, string>();
-  for (const actor of actors) {
-    if (!actor.stands) continue;
-    for (const { extent } of actor.handles) {
-      for (let page = extent.page; page < extent.page + extent.pages; page++) {
-        const other = seen.get(page);
-        if (other !== undefined) return `${other} and ${actor.name} both hold page ${page}`;
-        seen.set(page, actor.name);
+function oneHandle(moment: Moment): string | undefined {
+  const { clients } = moment;
+  for (let at = 0; at < clients.length; at++) {
+    const one = clients[at]!;
+    if (!one.stands || one.handles.length === 0) continue;
+    const handles = moment.handlesOf(one);
+    for (let first = 0; first < handles.length; first++) {
+      const held = handles[first]!;
+      for (let second = first + 1; second < handles.length; second++) {
+        if (overlap(held, handles[second]!)) return `${one.name} was given page ${held.page} twice`;
+      }
+      for (let more = at + 1; more < clients.length; more++) {
+        const other = clients[more]!;
+        if (!other.stands || other.handles.length === 0) continue;
+        if (moment.handlesOf(other).some((its) => overlap(held, its)))
+          return `${one.name} and ${other.name} both hold pages of those from ${held.page} on`;
       }
     }
   }
   return undefined;
 }
 
-function shown(plot: Plot): string | undefined {
-  const { groupPages } = plot.geometry;
-  for (const actor of plot.actors) {
-    if (!actor.stands) continue;
-    for (const { extent, identity } of actor.handles) {
-      for (let page = extent.page; page < extent.page + extent.pages; page++) {
-        const word = plot.groupWord(Math.floor(page / groupPages));
+function overlap(one: Held, other: Held): boolean {
+  return one.page < other.page + other.pages && other.page < one.page + one.pages;
+}
+
+function shown(moment: Moment): string | undefined {
+  const { groupPages } = moment.geometry;
+  for (const client of moment.clients) {
+    if (!client.stands || client.handles.length === 0) continue;
+    for (const { page: first, pages, principal, incarnation } of moment.handlesOf(client)) {
+      for (let page = first; page < first + pages; page++) {
+        const word = moment.groupWord(Math.floor(page / groupPages));
         const bits = (Number(word & 0xffff_ffffn) >>> (30 - 2 * (page % groupPages))) & 3;
         const high = Number(word >> 32n);
-        if (high !== ownerHalf(identity.principal, identity.incarnation)) {
+        if (high !== ownerHalf(principal, incarnation)) {
           // Who died keeps its handles until it is shut out; its words are taken only after that.
-          return `page ${page} of ${actor.name} is in a word of principal ${high >>> 16}`;
+          return `page ${page} of ${client.name} is in a word of principal ${high >>> 16}`;
         }
-        if (bits !== (page === extent.page ? 1 : 2)) return `page ${page} of ${actor.name} shows ${bits}`;
+        if (bits !== (page === first ? 1 : 2)) return `page ${page} of ${client.name} shows ${bits}`;
       }
     }
   }
   return undefined;
 }
 
-function custody(plot: Plot): string | undefined {
-  const { state } = plot.witness;
-  const { groupPages } = plot.geometry;
-  for (const { extents } of [...state.inodes.values(), ...state.kept.values()]) {
-    for (const { page, pages } of extents) {
-      for (let at = page; at < page + pages; at++) {
-        const word = plot.groupWord(Math.floor(at / groupPages));
-        const bits = (Number(word & 0xffff_ffffn) >>> (30 - 2 * (at % groupPages))) & 3;
-        if (word >> 48n === 0n || bits !== 3)
-          return `page ${at} is named and shows ${bits} under principal ${word >> 48n}`;
-      }
+function custody(moment: Moment): string | undefined {
+  const { groupPages } = moment.geometry;
+  for (const { page, pages } of moment.seen.named) {
+    for (let at = page; at < page + pages; at++) {
+      const word = moment.groupWord(Math.floor(at / groupPages));
+      const bits = (Number(word & 0xffff_ffffn) >>> (30 - 2 * (at % groupPages))) & 3;
+      if (word >> 48n === 0n || bits !== 3)
+        return `page ${at} is named and shows ${bits} under principal ${word >> 48n}`;
     }
   }
   return undefined;
 }
 
-function rightful(plot: Plot, who: Actor, { offset, before, after }: Change): string | undefined {
-  const { groupOffset, groupCount } = plot.geometry;
+function rightful(moment: Moment, who: Client, { offset, before, after }: Change): string | undefined {
+  const { groupOffset, groupCount } = moment.geometry;
   if (offset < groupOffset || offset >= groupOffset + groupCount * 8) return undefined;
   const principal = Number(before >> 48n);
   if (principal === 0) return undefined;
   const incarnation = Number((before >> 32n) & 0xffffn);
   if (who.identities.some((one) => one.principal === principal && one.incarnation === incarnation)) return undefined;
-  const line = decodePrincipal(plot.principalWord(principal));
+  const line = decodePrincipal(moment.principalWord(principal));
   const dead =
     line.state === principalState.free || line.state === principalState.dying
       ? incarnation <= line.incarnation
@@ -201,9 +188,9 @@ function rightful(plot: Plot, who: Actor, { offset, before, after }: Change): st
   return `${who.name} turns group ${(offset - groupOffset) / 8} from ${before.toString(16)} to ${after.toString(16)}, whose owner lives`;
 }
 
-function grown(plot: Plot, who: Actor, change: Change): string | undefined {
+function grown(moment: Moment, who: Client, change: Change): string | undefined {
   const { offset, before, after } = change;
-  const { controlOffset, memberOffset, principalOffset, groupOffset, logOffset, arenaOffset } = plot.geometry;
+  const { controlOffset, memberOffset, principalOffset, groupOffset, logOffset, arenaOffset } = moment.geometry;
   const from = `${before.toString(16)} -> ${after.toString(16)} by ${who.name}`;
   if (offset === controlOffset) {
     const step = decodeRoot(after).version - decodeRoot(before).version;
@@ -213,7 +200,7 @@ function grown(plot: Plot, who: Actor, change: Change): string | undefined {
     const field = (offset - memberOffset) % memberStride;
     const slot = Math.floor((offset - memberOffset) / memberStride);
     if (field === memberFields.w0)
-      return memberGrown(plot, slot, before, after) ? undefined : `member ${slot}: ${from}`;
+      return memberGrown(moment, slot, before, after) ? undefined : `member ${slot}: ${from}`;
     if (field !== memberFields.w1) return undefined;
     const [old, now] = [decodeApplied(before), decodeApplied(after)];
     const fine =
@@ -232,7 +219,7 @@ function grown(plot: Plot, who: Actor, change: Change): string | undefined {
   return undefined;
 }
 
-function memberGrown(_plot: Plot, _slot: number, before: bigint, after: bigint): boolean {
+function memberGrown(_moment: Moment, _slot: number, before: bigint, after: bigint): boolean {
   const [old, now] = [decodeMember(before), decodeMember(after)];
   const { free, joining, active, fenced } = memberState;
   if (old.state === free) return now.state === joining && now.incarnation === old.incarnation + 1;
@@ -264,51 +251,4 @@ function principalGrown(before: bigint, after: bigint): boolean {
     default:
       return false;
   }
-}
-
-function nothingLeft(plot: Plot): string | undefined {
-  const cleaner = plot.actors.find(({ name }) => name === 'Z');
-  if (cleaner === undefined) return undefined;
-  plot.simulation.runAlone(cleaner.simulated, {
-    name: 'cleans up',
-    start: () => cleaner.cleanUp(),
-    ended: ({ error }) => {
-      if (error !== undefined) throw error;
-    },
-  });
-  const { state } = cleaner.replica;
-  const { groupPages, groupCount, principalSlots, memberSlots } = plot.geometry;
-  const named = new Set<number>();
-  for (const { extents } of [...state.inodes.values(), ...state.kept.values()]) {
-    for (const { page, pages } of extents) for (let at = page; at < page + pages; at++) named.add(at);
-  }
-  for (let group = 0; group < userGroups(plot.geometry); group++) {
-    const word = plot.groupWord(group);
-    for (let index = 0; index < groupPages; index++) {
-      const page = group * groupPages + index;
-      const bits = (Number(word & 0xffff_ffffn) >>> (30 - 2 * index)) & 3;
-      const used = word >> 48n !== 0n && bits !== 0;
-      if (used !== named.has(page))
-        return `page ${page} is ${used ? 'used' : 'free'}, and ${named.has(page) ? '' : 'not '}named: group ${group} shows ${word.toString(16)}`;
-    }
-    const owner = Number(word >> 48n);
-    if (owner !== 0 && owner !== cleaner.identity.principal) return `group ${group} belongs to principal ${owner}`;
-  }
-  const { page } = decodeRoot(plot.memory.load(plot.geometry.controlOffset));
-  let reserved = 0;
-  for (let group = userGroups(plot.geometry); group < groupCount; group++)
-    if (plot.groupWord(group) >> 48n !== 0n) reserved++;
-  if (reserved > (page === 0 ? 0 : 1)) return `${reserved} groups of the reserve are taken`;
-  for (let principal = 1; principal <= principalSlots; principal++) {
-    const word = plot.principalWord(principal);
-    if (principal !== cleaner.identity.principal && decodePrincipal(word).state !== principalState.free) {
-      return `principal ${principal} is ${word.toString(16)}`;
-    }
-  }
-  for (let slot = 0; slot < memberSlots; slot++) {
-    const word = plot.memberWord(slot);
-    if (slot !== cleaner.member.slot && decodeMember(word).state !== memberState.free)
-      return `member ${slot} is ${word.toString(16)}`;
-  }
-  return undefined;
 }

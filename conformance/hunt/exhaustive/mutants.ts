@@ -1,8 +1,11 @@
+import type { Counterexample } from '@exomem/conformance/simulator';
 import {
+  type BatchAnswer,
   type BatchStep,
   controlFields,
   groupWordOffset,
   isExomemError,
+  load,
   type MemberCustodian,
   type MemoryStep,
   memberStride,
@@ -14,7 +17,6 @@ import {
 } from '@exomem/core';
 import type { Actor } from './actor.js';
 import type { Mutation } from './mutation.js';
-import type { Found } from './search.js';
 import { searches } from './searches/index.js';
 import { explore } from './subject.js';
 
@@ -29,9 +31,9 @@ export interface Mutant extends Mutation {
 export function convict(
   mutant: Mutant,
   limit = 300_000,
-): { found: Found | undefined; states: number; subject: string } {
+): { found: Counterexample | undefined; states: number; subject: string } {
   const subject = searches.find(({ name }) => name === mutant.search)!;
-  const { found, searched } = explore(subject, limit, mutant);
+  const { found, searched } = explore(subject, { limit, mutation: mutant, order: 'scattered' });
   return { found, states: found?.states ?? searched!.states, subject: subject.name };
 }
 
@@ -56,6 +58,13 @@ function isMemberWord({ plot }: Actor, offset: number): boolean {
 function isSlot({ plot }: Actor, offset: number): boolean {
   const { logOffset, arenaOffset } = plot.geometry;
   return offset >= logOffset && offset < arenaOffset;
+}
+/** Words whose heads an actor believes to have taken back, and has not. */
+const heads = new WeakMap<Actor, Map<number, bigint>>();
+function headsKept(actor: Actor): Map<number, bigint> {
+  let kept = heads.get(actor);
+  if (kept === undefined) heads.set(actor, (kept = new Map()));
+  return kept;
 }
 /** A protocol that has nothing to do. */
 function* idle<T>(value: T): Protocol<T> {
@@ -107,13 +116,17 @@ export const mutants: readonly Mutant[] = [
       if (!isBatch(step)) return step;
       const [first] = step.steps;
       if (first?.op !== 'compareExchange' || !isGroup(actor, first.offset)) return step;
+      const kept = headsKept(actor);
       // From head to withheld, all else equal: as if that had been done.
       const taken = step.stopOnFail && (first.expected & 0xc000_0000n) === 0x4000_0000n;
-      if (taken && (first.desired ^ first.expected) === headToWithheld) return { answer: [first.expected] };
+      if (taken && (first.desired ^ first.expected) === headToWithheld) {
+        kept.set(first.offset, first.expected);
+        return { answer: [first.expected] };
+      }
       const steps = step.steps.map((one) => {
-        const there = one.op === 'compareExchange' && actor.plot.memory.load(one.offset);
-        if (one.op !== 'compareExchange' || (one.expected ^ (there as bigint)) !== headToWithheld) return one;
-        return { ...one, expected: there as bigint };
+        const there = kept.get(one.offset);
+        if (one.op !== 'compareExchange' || there === undefined) return one;
+        return (one.expected ^ there) === headToWithheld ? { ...one, expected: there } : one;
       });
       return { ...step, steps };
     },
@@ -224,18 +237,19 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a truncation goes one slot beyond the snapshot',
     search: 'lap-by-two',
-    step: (step, actor) => {
+    instead: (step, actor) => {
       if (!isBatch(step) || !step.steps.every((one) => one.op === 'compareExchange' && isSlot(actor, one.offset)))
-        return step;
+        return undefined;
       const last = step.steps.at(-1);
-      const { geometry, memory } = actor.plot;
-      if (last?.op !== 'compareExchange') return step;
+      const { geometry } = actor.plot;
+      if (last?.op !== 'compareExchange') return undefined;
       const offset = geometry.logOffset + ((last.offset - geometry.logOffset + 8) % (geometry.logSlots * 8));
-      const expected = memory.load(offset);
-      return {
-        ...step,
-        steps: [...step.steps, { ...last, offset, expected, desired: ((expected >> 42n) + 1n) << 42n }],
-      };
+      return (function* (): Protocol<StepResult> {
+        const expected = (yield load(offset)) as bigint;
+        const beyond = { ...last, offset, expected, desired: ((expected >> 42n) + 1n) << 42n };
+        const answer = (yield { ...step, steps: [...step.steps, beyond] }) as BatchAnswer;
+        return answer.slice(0, -1);
+      })();
     },
   },
   {
@@ -253,15 +267,16 @@ export const mutants: readonly Mutant[] = [
     name: 'a snapshot swings the root without having read it again',
     search: 'snapshots',
     slow: true,
-    step: (step, { plot }) => {
+    instead: (step, { plot }) => {
       const root = plot.geometry.controlOffset + controlFields.root;
-      if (step.op !== 'compareExchange' || step.offset !== root) return step;
-      const now = plot.memory.load(root);
-      return { ...step, expected: now, desired: (((now >> 36n) + 1n) << 36n) | (step.desired & 0xf_ffff_ffffn) };
-    },
-    answer: (step, result, { plot }) => {
-      const root = plot.geometry.controlOffset + controlFields.root;
-      return step.op === 'compareExchange' && step.offset === root ? step.expected : result;
+      if (step.op !== 'compareExchange' || step.offset !== root) return undefined;
+      return (function* (): Protocol<StepResult> {
+        for (;;) {
+          const now = (yield load(root)) as bigint;
+          const desired = (((now >> 36n) + 1n) << 36n) | (step.desired & 0xf_ffff_ffffn);
+          if ((yield { ...step, expected: now, desired }) === now) return step.expected;
+        }
+      })();
     },
   },
   {

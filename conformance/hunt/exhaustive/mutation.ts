@@ -6,6 +6,8 @@ export interface Mutation {
   readonly name: string;
   /** Makes another step of one, or answers it at once. */
   readonly step?: (step: Step, actor: Actor) => Step | { readonly answer: StepResult };
+  /** Does something else in the place of a step; undefined: the step is taken. */
+  readonly instead?: (step: Step, actor: Actor) => Protocol<StepResult> | undefined;
   /** The answer to the step that was asked for, from that to the step that was taken instead. */
   readonly answer?: (step: Step, result: StepResult, actor: Actor) => StepResult;
   /** What becomes of an error; thrown on if undefined. */
@@ -26,7 +28,9 @@ export function* mutate<T>(protocol: Protocol<T>, mutation: Mutation, actor: Act
     const taken = mutation.step?.(asked, actor) ?? asked;
     let result: StepResult;
     try {
-      result = 'answer' in taken ? taken.answer : yield taken;
+      const instead = mutation.instead?.(asked, actor);
+      if (instead !== undefined) result = yield* instead;
+      else result = 'answer' in taken ? taken.answer : yield taken;
       if (mutation.answer !== undefined) result = mutation.answer(asked, result, actor);
     } catch (error) {
       const instead = mutation.thrown?.(asked, error, actor);

@@ -1,6 +1,12 @@
+import { Chronicle, Counterexample, type Exhausted, exhaust, retrace } from '@exomem/conformance/simulator';
 import type { Mutation } from './mutation.js';
 import type { Plot, PlotOptions } from './plot.js';
-import { type Bound, Found, retrace, type Searched, search } from './search.js';
+
+export interface Bound {
+  readonly crashes: number;
+  /** Replies that are lost; what was on its way happens at once, later, by half, or never. */
+  readonly losses: number;
+}
 
 /** A search: a small world, and how much may go wrong in it. */
 export interface Subject {
@@ -15,28 +21,47 @@ export interface Subject {
 
 export interface Result {
   readonly subject: Subject;
-  readonly searched: Searched | undefined;
-  readonly found: Found | undefined;
+  readonly searched: Exhausted | undefined;
+  readonly found: Counterexample | undefined;
+}
+
+export interface ExploreOptions {
+  /** States after which it ends. */
+  readonly limit?: number;
+  readonly mutation?: Mutation;
+  readonly order?: 'breadth' | 'scattered';
+  readonly progress?: (so: Exhausted) => void;
 }
 
 /** Goes through a subject. */
-export function explore(subject: Subject, limit = subject.limit, mutation?: Mutation): Result {
+export function explore(subject: Subject, options: ExploreOptions = {}): Result {
+  const { limit = subject.limit, order, progress, mutation } = options;
   try {
-    const searched = search(() => subject.make({ mutation }).begin(), subject.bound, limit);
+    const searched = exhaust(beginning(subject, mutation), {
+      faults: { aborts: 0, ...subject.bound },
+      ...(limit === undefined ? {} : { limit }),
+      ...(order === undefined ? {} : { order }),
+      ...(progress === undefined ? {} : { progress }),
+    });
     return { subject, searched, found: undefined };
   } catch (error) {
-    if (error instanceof Found) return { subject, searched: undefined, found: error };
+    if (error instanceof Counterexample) return { subject, searched: undefined, found: error };
     throw error;
   }
 }
 
-/** What happened on a bad way, in words. */
-export function story(subject: Subject, { path }: Found, mutation?: Mutation): string {
-  const plot = subject.make({ mutation, chronicle: true }).begin();
+/** What happened on a way, in words; and what is wrong at its end. */
+export function story(subject: Subject, path: readonly number[], mutation?: Mutation): { told: string; wrong?: Error } {
+  const chronicle = new Chronicle((offset) => named.name(offset));
+  const named = subject.make({ mutation });
   try {
-    retrace(plot, path, subject.bound);
-  } catch {
-    // What it is has been said already.
+    retrace(beginning(subject, mutation), path, chronicle, { aborts: 0, ...subject.bound });
+  } catch (error) {
+    return { told: String(chronicle), wrong: error as Error };
   }
-  return String(plot.simulation.chronicle);
+  return { told: String(chronicle) };
+}
+
+function beginning(subject: Subject, mutation?: Mutation): () => Plot {
+  return () => subject.make({ mutation, again: () => subject.make({ mutation }) });
 }

@@ -1,6 +1,7 @@
 import type { AllocationPolicy } from '@exomem/core';
 import fc from 'fast-check';
-import { Counterexample, type Exhausted, exhaust, type Faults, retrace } from '../simulator/index.js';
+import type { Faults } from '../simulator/index.js';
+import { Counterexample, type Exhausted, exhaust, retrace } from './retry.js';
 import { LawBroken } from '../transport-laws/expect.js';
 import { Model } from './model.js';
 import type { Deed } from './workload.js';

@@ -1,9 +1,15 @@
 import { type ControlStep, isExomemError } from '@exomem/core';
-import type { Outcome, SimulatedClient, Task } from './client.js';
+import type { Outcome } from './client.js';
 import type { Effect } from './execution.js';
 
 /** Names what lies at an offset of the region: `group 3`. */
 export type Namer = (offset: number) => string;
+
+/** Who does something, and in which operation. */
+export interface Speaker {
+  readonly client: { readonly name: string };
+  readonly operation: { readonly name: string };
+}
 
 /** What happened, in words: a line for each time that somebody else acts. */
 export class Chronicle {
@@ -16,23 +22,23 @@ export class Chronicle {
     this.#namer = namer;
   }
 
-  effect(task: Task, effect: Effect): void {
+  effect(task: Speaker, effect: Effect): void {
     this.#add(speaker(task), this.#describe(effect));
   }
 
-  late(client: SimulatedClient, effect: Effect): void {
+  late(client: Speaker['client'], effect: Effect): void {
     this.#add(`${client.name}, late`, this.#describe(effect));
   }
 
-  control(task: Task, step: ControlStep): void {
+  control(task: Speaker, step: ControlStep): void {
     this.#add(speaker(task), step.op === 'renew' ? 'begins a new epoch' : step.op);
   }
 
-  event(client: SimulatedClient, what: string): void {
+  event(client: Speaker['client'], what: string): void {
     this.#add(client.name, what);
   }
 
-  ended(task: Task, { error }: Outcome): void {
+  ended(task: Speaker, { error }: Outcome): void {
     this.#add(
       speaker(task),
       error === undefined ? 'done' : `fails: ${isExomemError(error) ? error.code : String(error)}`,
@@ -74,7 +80,7 @@ export class Chronicle {
   }
 }
 
-function speaker(task: Task): string {
+function speaker(task: Speaker): string {
   return `${task.client.name} ${task.operation.name}`;
 }
 

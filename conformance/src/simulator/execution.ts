@@ -46,6 +46,13 @@ export class Execution {
     this.#grain = grain;
   }
 
+  get isBatch(): boolean {
+    return this.#batch !== undefined;
+  }
+  get stopOnFail(): boolean {
+    return this.#batch?.stopOnFail === true;
+  }
+
   get done(): boolean {
     return this.#answers.length >= this.steps.length;
   }

@@ -1,115 +1,614 @@
-import { createHash } from 'node:crypto';
-import { Execution } from './execution.js';
+import { decodeMember, isExomemError, type MemberBinding, memberState } from '@exomem/core';
+import { Automaton, type Cast, type ClientNode, Pool } from './automaton.js';
+import type { Chronicle } from './chronicle.js';
+import type { SimulatedClient } from './client.js';
+import { type Flight, Hand, Numbers, type Order, type Stray } from './flight.js';
+import { Moments } from './moments.js';
+import { Rows } from './rows.js';
 import type { Faults } from './schedule.js';
 import { noFaults } from './schedule.js';
-import type { Action, Simulation } from './simulation.js';
-
-/** A simulation from its beginning. It must remember what its clients are told (`remember: true`). */
-export interface Scenario {
-  readonly simulation: Simulation;
-  /** What the judgement of the future depends on beside the simulation: two equal moments have it equal. */
-  state?(): string;
-  /** Judges the end of a run. @throws what it finds */
-  finish?(): void;
-}
+import { type Judge, Local, type Scene, type World, type WorldChange } from './world.js';
 
 export interface ExhaustiveOptions {
   readonly faults?: Faults;
-  /** States after which the search gives up. Default 1,000,000. */
+  /** States after which the search gives up. Default 10,000,000. */
   readonly limit?: number;
+  /**
+   * `breadth`: in the order of how far they are, so that what is found is found by a shortest way. `scattered`: anywhere, so that
+   * a search that is given up has seen something of everything. Default `breadth`.
+   */
+  readonly order?: 'breadth' | 'scattered';
+  /** Hears now and then how far it is. */
+  readonly progress?: (so: Exhausted) => void;
 }
 
 export interface Exhausted {
-  /** Different states that were reached. */
+  /** Different states in which something is open. */
   readonly states: number;
+  /** Steps that were taken between them. */
+  readonly steps: number;
   /** Ends that were reached. */
   readonly ends: number;
+  /** Steps to the state that is farthest away, by the way by which it was seen first. */
+  readonly depth: number;
+  /** Different histories of clients. */
+  readonly histories: number;
+  readonly milliseconds: number;
   /** False if the limit was reached before all was seen. */
   readonly complete: boolean;
 }
 
-/** A way through a scenario that ends in an error: the number of the action taken at each step. */
+/** A way through a scene that ends badly: the number of the choice wherever there was one. */
 export class Counterexample extends Error {
   override readonly name = 'Counterexample';
   constructor(
     readonly path: readonly number[],
+    readonly states: number,
     cause: unknown,
   ) {
-    super(`after ${path.length} steps: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
   }
 }
-
-type Left = { -readonly [Key in keyof Faults]: number };
 
 /**
- * Goes every way that a scenario can go, with at most so many faults. Protocols cannot be copied, so a way is gone
- * again from the beginning wherever it forks; a state that was met before is not followed twice.
+ * Goes every way that a scene can go: every order of the steps of its clients, with at most so many faults, wherever they can
+ * happen. Each client is an {@link Automaton}; a state is what the region holds, where each client stands, what is half done or
+ * on its way, and the faults that are left. It is kept and compared exactly, and no state is followed twice.
+ *
+ * Not all orders are gone, where it makes no difference:
+ * - A step in which no other client has a part is taken before anything else. All others lead to the same states behind it.
+ * - Who is dead, shut out or done does nothing any more but by what is on its way: of its past only what the judge says counts.
+ *
  * @throws {@link Counterexample}
  */
-export function exhaust(make: () => Scenario, options: ExhaustiveOptions = {}): Exhausted {
-  const { faults = noFaults, limit = 1_000_000 } = options;
-  const seen = new Set<string>();
-  const forks: number[][] = [[]];
-  let ends = 0;
-  for (let path = forks.pop(); path !== undefined; path = forks.pop()) {
-    const scenario = make();
-    const { simulation } = scenario;
-    const left: Left = { ...faults };
+export function exhaust<Held, Heard>(make: () => Scene<Held, Heard>, options: ExhaustiveOptions = {}): Exhausted {
+  return new Search(make, options).run();
+}
+
+/** Goes one way again, and writes down what happens. What is wrong at its end is thrown once more. */
+export function retrace<Held, Heard>(
+  make: () => Scene<Held, Heard>,
+  path: readonly number[],
+  chronicle: Chronicle,
+  faults: Faults = noFaults,
+): void {
+  new Search(make, { faults }).retrace(path, chronicle);
+}
+
+/** What may happen next: a kind, a client, and for some of them one of its operations. */
+const kinds = { step: 0, begin: 1, land: 2, lose: 3, abort: 4, crash: 5, end: 6 } as const;
+const code = (kind: number, client = 0, task = 0): number => kind * 1024 + client * 32 + task;
+
+const stateLimit = 10_000_000;
+/** Steps in a row in which nothing is open. */
+const mostForced = 20_000;
+
+class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Held, Heard> {
+  readonly moments: Moments;
+  readonly #automata: Automaton<Held, Heard>[] = [];
+  readonly #judge: Judge<Held, Heard>;
+  readonly #names: readonly string[];
+  readonly #options: ExhaustiveOptions;
+  readonly #lossy: boolean[];
+  readonly #mortal: boolean[];
+  readonly #hand: Hand;
+  readonly #states: Rows;
+  readonly #row: Uint32Array;
+  /** For each client its locals, by what makes them out and by number. */
+  readonly #known: Map<string, Local<Held, Heard>>[];
+  readonly #locals: Local<Held, Heard>[][];
+  readonly #epitaphs = new Map<string, number>();
+  #parents = new Int32Array(1024);
+  #taken = new Uint8Array(1024);
+  #depths = new Uint16Array(1024);
+  #chronicle: Chronicle | undefined;
+
+  // The moment.
+  region = 0;
+  locals: Local<Held, Heard>[];
+  memo = 0;
+  #losses = 0;
+  #aborts = 0;
+  #crashes = 0;
+
+  // What happened just now.
+  actor = 0;
+  before = 0;
+  offset = 0;
+  length = 0;
+  heard: Heard[] = [];
+  told = false;
+
+  #steps = 0;
+
+  constructor(make: () => Scene<Held, Heard>, options: ExhaustiveOptions) {
+    this.#options = options;
+    const scene = make();
+    const { clients, memory } = scene.simulation;
+    this.#judge = scene.judge;
+    this.#names = clients.map(({ name }) => name);
+    this.#lossy = clients.map((client) => scene.lossy?.has(client) ?? true);
+    this.#mortal = clients.map((client) => scene.mortal?.has(client) ?? true);
+    this.moments = new Moments(memory.size, scene.bounds, scene.pagesFrom);
+    this.#hand = new Hand(this.moments);
+    this.#states = new Rows(clients.length + 3);
+    this.#row = new Uint32Array(clients.length + 3);
+    this.#known = clients.map(() => new Map());
+    this.#locals = clients.map(() => []);
+    const beginning = this.moments.take(memory.bytes);
+    const pool = new Pool(make as () => Cast<Held, Heard>);
+    const numbers = new Numbers();
+    for (const client of clients) this.#automata.push(new Automaton(client.index, pool, numbers));
+    this.locals = [];
+    this.region = beginning;
+    this.locals = clients.map(({ dead, fenced }, at) => this.#local(at, this.#automata[at]!.root, [], [], dead, fenced));
+    this.memo = this.#judge.begin(this);
+    const { losses, aborts, crashes } = options.faults ?? noFaults;
+    [this.#losses, this.#aborts, this.#crashes] = [losses, aborts, crashes];
+    this.#beginning = { region: this.region, locals: [...this.locals], memo: this.memo };
+  }
+  readonly #beginning: { region: number; locals: Local<Held, Heard>[]; memo: number };
+
+  standing(local: Local<Held, Heard>): SimulatedClient {
+    return this.#automata[local.index]!.standing(local.node);
+  }
+
+  // ---- the search
+
+  run(): Exhausted {
+    const { limit = stateLimit, order = 'breadth', progress } = this.#options;
+    const start = performance.now();
+    // Lost replies are errors, by the million, and nobody looks at where they were made.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    const choices = new Int32Array(256);
+    const scattered = order === 'scattered';
+    const frontier: number[] = [];
+    let ends = 0;
+    let depth = 0;
+    let chance = 1;
+    let path = (): number[] => [];
+    const so = (complete: boolean): Exhausted => ({
+      states: this.#states.count,
+      steps: this.#steps,
+      ends,
+      depth,
+      histories: this.#automata.reduce((sum, { nodes }) => sum + nodes, 0),
+      milliseconds: performance.now() - start,
+      complete,
+    });
+    let told = start;
     try {
-      for (const choice of path) perform(simulation, ways(simulation, left)[choice]!, left);
-      for (;;) {
-        if (simulation.quiet && simulation.clients.every(({ limbo }) => limbo.length === 0)) {
+      this.#force(choices);
+      this.#keep(-1, 0, this.#steps);
+      if (scattered) frontier.push(0);
+      for (let next = 0; ; ) {
+        let state = next;
+        if (scattered) {
+          if (frontier.length === 0) break;
+          chance = (Math.imul(chance, 1_664_525) + 1_013_904_223) >>> 0;
+          const at = Math.floor((chance / 2 ** 32) * frontier.length);
+          state = frontier[at]!;
+          const last = frontier.pop()!;
+          if (at < frontier.length) frontier[at] = last;
+        } else if (next++ >= this.#states.count) break;
+        path = () => this.#path(state);
+        this.#recall(state);
+        const count = this.#choices(choices);
+        if (this.#depths[state]! > depth) depth = this.#depths[state]!;
+        let first = 0;
+        if (choices[0] === code(kinds.end)) {
           ends++;
-          scenario.finish?.();
-          break;
+          path = () => [...this.#path(state), 0];
+          this.#judge.finish(this);
+          first = 1;
         }
-        const key = digest(`${simulation.fingerprint()}|${Object.values(left)}|${scenario.state?.() ?? ''}`);
-        if (seen.has(key)) break;
-        if (seen.size >= limit) return { states: seen.size, ends, complete: false };
-        seen.add(key);
-        const all = ways(simulation, left);
-        for (let choice = all.length - 1; choice > 0; choice--) forks.push([...path, choice]);
-        path.push(0);
-        perform(simulation, all[0]!, left);
+        if (progress !== undefined && (state & 1023) === 0 && performance.now() - told > 5000) {
+          told = performance.now();
+          progress(so(false));
+        }
+        for (let choice = first; choice < count; choice++) {
+          if (choice > first) this.#recall(state);
+          path = () => [...this.#path(state), choice];
+          // The choices are written over by those behind.
+          const chosen = choices[choice]!;
+          const began = this.#steps;
+          this.#perform(chosen);
+          this.#force(forced);
+          const known = this.#states.count;
+          const number = this.#keep(state, choice, this.#depths[state]! + this.#steps - began);
+          if (number < known) continue;
+          if (this.#states.count > limit) return so(false);
+          if (scattered) frontier.push(number);
+        }
       }
+      return so(true);
     } catch (error) {
-      throw new Counterexample(path, error);
+      throw new Counterexample(path(), this.#states.count, error);
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
     }
   }
-  return { states: seen.size, ends, complete: true };
-}
 
-/** Goes one way again, as {@link Counterexample} has it. */
-export function retrace(scenario: Scenario, path: readonly number[], faults: Faults = noFaults): void {
-  const left: Left = { ...faults };
-  for (const choice of path) perform(scenario.simulation, ways(scenario.simulation, left)[choice]!, left);
-  if (scenario.simulation.quiet) scenario.finish?.();
-}
-
-function perform(simulation: Simulation, action: Action, left: Left): void {
-  if (action.kind === 'lose') left.losses--;
-  if (action.kind === 'abort') left.aborts--;
-  if (action.kind === 'crash') left.crashes--;
-  simulation.perform(action);
-}
-
-/** Everything that may happen next, faults included. */
-function ways(simulation: Simulation, left: Left): Action[] {
-  const actions = simulation.actions();
-  const faults: Action[] = [];
-  for (const { client, tasks } of simulation.clients.map((one) => ({ client: one, tasks: one.tasks }))) {
-    if (client.dead) continue;
-    if (left.crashes > 0 && tasks.length > 0) faults.push({ kind: 'crash', client });
-    for (const task of tasks) {
-      if (!(task.pending instanceof Execution)) continue;
-      if (left.losses > 0) faults.push({ kind: 'lose', task, pieces: 0 });
-      if (left.aborts > 0) faults.push({ kind: 'abort', task, pieces: 0 });
+  retrace(path: readonly number[], chronicle: Chronicle): void {
+    const choices = new Int32Array(256);
+    this.#chronicle = chronicle;
+    [this.region, this.memo] = [this.#beginning.region, this.#beginning.memo];
+    this.locals = [...this.#beginning.locals];
+    this.#force(choices);
+    for (const choice of path) {
+      const count = this.#choices(choices);
+      if (choice >= count) throw new Error(`there is no choice ${choice} of ${count}`);
+      if (choices[choice] === code(kinds.end)) {
+        this.#judge.finish(this);
+        return;
+      }
+      this.#perform(choices[choice]!);
+      this.#force(choices);
     }
   }
-  // What is on its way when all is quiet arrives or does not; that it does not is the way that ends here.
-  return [...actions, ...faults];
+
+  /** Goes on as long as nothing is open. */
+  #force(choices: Int32Array): void {
+    for (let step = 0; step < mostForced; step++) {
+      if (this.#choices(choices) > 1 || choices[0] === code(kinds.end)) return;
+      this.#perform(choices[0]!);
+    }
+    throw new Error(`no end after ${mostForced} steps in a row that nobody else has a part in`);
+  }
+
+  /** The number of the present state. */
+  #keep(parent: number, choice: number, depth: number): number {
+    const row = this.#row;
+    row[0] = this.region;
+    row[1] = this.memo;
+    row[2] = (this.#crashes * 64 + this.#losses) * 64 + this.#aborts;
+    for (let at = 0; at < this.locals.length; at++) row[at + 3] = this.locals[at]!.id;
+    const known = this.#states.count;
+    const number = this.#states.intern(row);
+    if (number < known) return number;
+    if (number >= this.#parents.length) {
+      const parents = new Int32Array(number * 2);
+      parents.set(this.#parents);
+      this.#parents = parents;
+      const taken = new Uint8Array(number * 2);
+      taken.set(this.#taken);
+      this.#taken = taken;
+      const depths = new Uint16Array(number * 2);
+      depths.set(this.#depths);
+      this.#depths = depths;
+    }
+    this.#parents[number] = parent;
+    this.#taken[number] = choice;
+    this.#depths[number] = depth;
+    return number;
+  }
+
+  #recall(state: number): void {
+    const states = this.#states;
+    this.region = states.at(state, 0);
+    this.memo = states.at(state, 1);
+    const left = states.at(state, 2);
+    this.#aborts = left & 63;
+    this.#losses = (left >>> 6) & 63;
+    this.#crashes = left >>> 12;
+    for (let at = 0; at < this.locals.length; at++) this.locals[at] = this.#locals[at]![states.at(state, at + 3)]!;
+  }
+
+  #path(state: number): number[] {
+    const path: number[] = [];
+    for (let at = state; this.#parents[at]! >= 0; at = this.#parents[at]!) path.push(this.#taken[at]!);
+    return path.reverse();
+  }
+
+  // ---- what may happen
+
+  /** Everything that may happen next; how much that is. If one of it is nobody else's business, that alone. */
+  #choices(out: Int32Array): number {
+    const { locals } = this;
+    let count = 0;
+    let quiet = true;
+    for (let client = 0; client < locals.length; client++) {
+      const local = locals[client]!;
+      if (local.still) continue;
+      quiet = false;
+      const task = this.#private(local);
+      if (task < 0) continue;
+      out[0] = task === 31 ? code(kinds.begin, client) : code(kinds.step, client, task);
+      return 1;
+    }
+    if (quiet) out[count++] = code(kinds.end);
+    for (let client = 0; client < locals.length; client++) {
+      const local = locals[client]!;
+      if (!local.still) {
+        const { orders, queued } = local.node;
+        for (let task = 0; task < orders.length; task++) {
+          if (this.#ready(local, orders[task]!)) out[count++] = code(kinds.step, client, task);
+        }
+        if (queued > 0 && orders.length < this.#automata[client]!.concurrency) out[count++] = code(kinds.begin, client);
+      }
+      if (local.strays.length > 0) out[count++] = code(kinds.land, client);
+    }
+    if (quiet) return count;
+    if (count === 0) throw new Error('nobody can go on, and not all is done');
+    for (let client = 0; client < locals.length; client++) {
+      const local = locals[client]!;
+      if (local.still) continue;
+      if (this.#crashes > 0 && this.#mortal[client]) out[count++] = code(kinds.crash, client);
+      if (!this.#lossy[client]) continue;
+      const { orders } = local.node;
+      for (let task = 0; task < orders.length; task++) {
+        const { flight, changes } = orders[task]!;
+        // A read whose reply is lost is read again, and nothing else: that of a change is what matters.
+        if (this.#losses > 0 && changes) out[count++] = code(kinds.lose, client, task);
+        if (this.#aborts > 0 && flight !== undefined) out[count++] = code(kinds.abort, client, task);
+      }
+    }
+    return count;
+  }
+
+  #ready({ node, strays, flights }: Local<Held, Heard>, { control }: Order): boolean {
+    if (control?.op !== 'drain') return true;
+    // Until what is on its way has arrived; if everybody waits for that, the lane begins a new epoch by itself.
+    if (strays.length === 0 && !flights.some((flight) => flight?.begun)) return true;
+    return node.orders.every((one) => one.control?.op === 'drain');
+  }
+
+  /** The task whose step leaves no trace that another client could see, and sees none of others; 31: the next begins; else -1. */
+  #private(local: Local<Held, Heard>): number {
+    const { orders } = local.node;
+    if (orders.length === 0) return 31;
+    // Operations of one client share what it knows.
+    if (orders.length > 1) return -1;
+    const { control } = orders[0]!;
+    switch (control?.op) {
+      case 'pause':
+        return 0;
+      case 'drain':
+      case 'renew':
+        return local.strays.length === 0 ? 0 : -1;
+      case 'revoke': {
+        const { member } = control;
+        for (const other of this.locals) {
+          if (isBound(other.node.binding, member) && !(other.fenced && other.strays.length === 0)) return -1;
+        }
+        return 0;
+      }
+      default:
+        return -1;
+    }
+  }
+
+  // ---- what happens
+
+  #perform(chosen: number): void {
+    this.#steps++;
+    const client = (chosen >>> 5) & 31;
+    const task = chosen & 31;
+    const local = this.locals[client]!;
+    this.actor = client;
+    this.before = this.region;
+    this.length = 0;
+    this.told = false;
+    if (this.heard.length > 0) this.heard = [];
+    switch (chosen >>> 10) {
+      case kinds.step:
+        this.#step(local, task);
+        break;
+      case kinds.begin:
+        this.#go(local, this.#automata[client]!.begun(local.node), local.strays);
+        break;
+      case kinds.land:
+        this.#land(local);
+        break;
+      case kinds.lose:
+        this.#losses--;
+        this.#lose(local, task, 'OutcomeUnknown');
+        break;
+      case kinds.abort:
+        this.#aborts--;
+        this.#lose(local, task, 'Aborted');
+        break;
+      case kinds.crash:
+        this.#crashes--;
+        this.#crash(local);
+    }
+    this.memo = this.#judge.after(this, this);
+  }
+
+  #step(local: Local<Held, Heard>, task: number): void {
+    const { node, flights } = local;
+    const order = node.orders[task]!;
+    const flight = flights[task];
+    if (flight === undefined) {
+      this.#control(local, task, order);
+      return;
+    }
+    const automaton = this.#automata[local.index]!;
+    const hand = this.#hand;
+    hand.region = this.region;
+    let next: Flight;
+    try {
+      next = flight.advance(hand);
+    } catch (error) {
+      if (!isExomemError(error)) throw error;
+      this.#go(local, automaton.failed(node, task, error.code), local.strays);
+      return;
+    }
+    this.#changed(hand, local, flight.step, order.name);
+    if (next.done) this.#go(local, automaton.told(node, task, next), local.strays, next);
+    else this.locals[local.index] = this.#local(local.index, node, with_(flights, task, next), local.strays, false, false);
+  }
+
+  /** The region is what the hand made of it. */
+  #changed(hand: Hand, local: Local<Held, Heard>, step: Flight['step'], operation: string | undefined): void {
+    this.#chronicle?.effect(
+      { client: { name: this.#names[local.index]! }, operation: { name: operation ?? 'late' } },
+      { step, offset: hand.offset, length: hand.length, answer: hand.word },
+    );
+    if (hand.region === this.region) return;
+    this.region = hand.region;
+    this.offset = hand.offset;
+    this.length = hand.length;
+  }
+
+  #control(local: Local<Held, Heard>, task: number, { control, name }: Order): void {
+    const automaton = this.#automata[local.index]!;
+    const speaker = { client: { name: this.#names[local.index]! }, operation: { name } };
+    this.#chronicle?.control(speaker, control!);
+    switch (control!.op) {
+      case 'renew': {
+        // Nothing of the lane's earlier epochs lands any more. What was half done is answered by nobody.
+        let { node } = local;
+        let now = local;
+        for (let other = node.orders.length - 1; other >= 0; other--) {
+          if (other === task || now.flights[other]?.begun !== true) continue;
+          this.#go(now, automaton.failed(node, other, 'OutcomeUnknown'), []);
+          now = this.locals[local.index]!;
+          node = now.node;
+        }
+        const at = node.orders.findIndex((one) => one.control === control);
+        this.#go(now, automaton.told(node, at, undefined), []);
+        return;
+      }
+      case 'drain':
+        this.#go(local, automaton.told(local.node, task, undefined), []);
+        return;
+      case 'bind': {
+        const { member } = control as { member: MemberBinding };
+        const { state, incarnation } = decodeMember(this.moments.load(this.region, member.offset));
+        const alive = state === memberState.joining || state === memberState.active;
+        if (alive && incarnation === member.incarnation) {
+          this.#go(local, automaton.told(local.node, task, undefined), local.strays);
+        } else {
+          this.#go(local, automaton.failed(local.node, task, 'Fenced'), local.strays);
+          this.#shutOut(this.locals[local.index]!);
+        }
+        return;
+      }
+      case 'revoke': {
+        const { member } = control as { member: MemberBinding };
+        for (const other of this.locals) if (isBound(other.node.binding, member)) this.#shutOut(other);
+        const now = this.locals[local.index]!;
+        if (!now.fenced) this.#go(now, automaton.told(now.node, task, undefined), now.strays);
+        return;
+      }
+      default:
+        this.#go(local, automaton.told(local.node, task, undefined), local.strays);
+    }
+  }
+
+  /** Nothing of it happens any more. That it takes this well is looked at once for each history. */
+  #shutOut(local: Local<Held, Heard>): void {
+    if (local.fenced) return;
+    if (!local.still) this.#automata[local.index]!.bury(local.node);
+    this.locals[local.index] = this.#local(local.index, local.node, [], [], local.dead, true);
+    this.told = true;
+  }
+
+  #lose(local: Local<Held, Heard>, task: number, error: 'OutcomeUnknown' | 'Aborted'): void {
+    const flight = local.flights[task]!;
+    this.#chronicle?.event({ name: this.#names[local.index]! }, error === 'Aborted' ? 'is told to give up' : 'hears no reply');
+    const stray = flight.order.stray(flight.at, flight.moved);
+    const strays = stray === undefined ? local.strays : [...local.strays, stray];
+    this.#go(local, this.#automata[local.index]!.failed(local.node, task, error), strays);
+  }
+
+  /** What it had sent is on its way still. */
+  #crash(local: Local<Held, Heard>): void {
+    this.#chronicle?.event({ name: this.#names[local.index]! }, 'crashes');
+    const strays = [...local.strays];
+    for (const flight of local.flights) {
+      const stray = flight?.order.stray(flight.at, flight.moved);
+      if (stray !== undefined) strays.push(stray);
+    }
+    this.locals[local.index] = this.#local(local.index, local.node, [], strays, true, false);
+    this.told = true;
+  }
+
+  #land(local: Local<Held, Heard>): void {
+    const [stray, ...rest] = local.strays;
+    const hand = this.#hand;
+    hand.region = this.region;
+    const { step } = stray!;
+    const left = stray!.advance(hand);
+    this.#changed(hand, local, step, undefined);
+    const strays = left === undefined ? rest : [left, ...rest];
+    this.locals[local.index] = this.#local(local.index, local.node, local.flights, strays, local.dead, local.fenced);
+  }
+
+  /** The client stands at another node from now on. */
+  #go(
+    local: Local<Held, Heard>,
+    node: ClientNode<Held, Heard>,
+    strays: readonly Stray[],
+    ended?: Flight,
+  ): void {
+    if (node.heard.length > 0) this.heard.push(...node.heard);
+    this.told = true;
+    if (node.broken !== undefined) throw node.broken;
+    const before = local.node.orders;
+    const flights = node.orders.map((order) => {
+      const at = before.indexOf(order);
+      return at < 0 ? order.flight : local.flights[at];
+    });
+    this.locals[local.index] = this.#local(local.index, node, flights, strays, local.dead, local.fenced);
+    if (this.#chronicle !== undefined) {
+      for (const order of before) {
+        if (node.orders.some(({ name }) => name === order.name)) continue;
+        this.#chronicle.ended(
+          { client: { name: this.#names[local.index]! }, operation: { name: order.name } },
+          { value: ended },
+        );
+      }
+    }
+  }
+
+  #local(
+    index: number,
+    node: ClientNode<Held, Heard>,
+    flights: readonly (Flight | undefined)[],
+    strays: readonly Stray[],
+    dead: boolean,
+    fenced: boolean,
+  ): Local<Held, Heard> {
+    const still = dead || fenced || node.finished;
+    let key: string;
+    if (still) {
+      const local = new Local(-1, index, node, [], strays, dead, fenced, true);
+      const how = fenced ? 2 : dead ? 1 : 0;
+      let epitaph = node.epitaphs[how];
+      if (epitaph === undefined) {
+        const { binding } = node;
+        const text = `${this.#judge.epitaph(this, local)}|${binding?.slot}.${binding?.incarnation}`;
+        epitaph = this.#epitaphs.get(text) ?? this.#epitaphs.size;
+        this.#epitaphs.set(text, epitaph);
+        node.epitaphs[how] = epitaph;
+      }
+      key = `${dead ? 'd' : ''}${fenced ? 'f' : ''}!${epitaph}`;
+    } else {
+      key = `${node.id}`;
+      for (const flight of flights) key += `,${flight === undefined ? 0 : flight.id}`;
+    }
+    if (strays.length > 0) for (const stray of strays) key += `+${stray.id}`;
+    const known = this.#known[index]!.get(key);
+    if (known !== undefined) return known;
+    const local = new Local(this.#locals[index]!.length, index, node, still ? [] : flights, strays, dead, fenced, still);
+    this.#locals[index]!.push(local);
+    this.#known[index]!.set(key, local);
+    return local;
+  }
 }
 
-function digest(text: string): string {
-  return createHash('sha1').update(text, 'latin1').digest('base64');
+const forced = new Int32Array(256);
+
+function with_<T>(all: readonly T[], at: number, one: T): readonly T[] {
+  if (all.length === 1) return [one];
+  const copy = [...all];
+  copy[at] = one;
+  return copy;
+}
+
+function isBound(binding: MemberBinding | undefined, member: MemberBinding): boolean {
+  return binding !== undefined && binding.slot === member.slot && binding.incarnation === member.incarnation;
 }

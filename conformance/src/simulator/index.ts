@@ -10,17 +10,19 @@
  * follow(simulation, [0, 1, 0, 1]);
  * ```
  */
-export { Chronicle, type Namer } from './chronicle.js';
+export { Chronicle, type Namer, type Speaker } from './chronicle.js';
 export { type Operation, type Outcome, SimulatedClient, type Task } from './client.js';
 export { Execution, type Grain } from './execution.js';
+export type { Cast, ClientNode } from './automaton.js';
 export {
   Counterexample,
   type Exhausted,
   type ExhaustiveOptions,
   exhaust,
   retrace,
-  type Scenario,
 } from './exhaustive.js';
+export { Moments } from './moments.js';
+export type { Judge, Local, Scene, World, WorldChange } from './world.js';
 export { SimulatedMemory, type WordWatch } from './memory.js';
 export { type Faults, follow, noFaults, scheduleLimit } from './schedule.js';
 export { type Action, Endless, Simulation, type SimulationOptions } from './simulation.js';

@@ -63,7 +63,8 @@ export class Simulation {
   turn = 0;
   /** Who acts just now. */
   actor: Task | undefined;
-  readonly #grain: Grain;
+  /** Bytes that a transfer moves at a time. */
+  readonly grain: Grain;
   readonly #timeless: boolean;
   readonly #limit: number;
   readonly #remember: boolean;
@@ -78,7 +79,7 @@ export class Simulation {
   constructor(memory: SimulatedMemory, options: SimulationOptions = {}) {
     this.memory = memory;
     const { grain = 16 } = options;
-    this.#grain = typeof grain === 'number' ? uniform(grain) : grain;
+    this.grain = typeof grain === 'number' ? uniform(grain) : grain;
     this.#timeless = options.timeless ?? false;
     this.#limit = options.limit ?? 100_000;
     this.#remember = options.remember ?? false;
@@ -182,6 +183,21 @@ export class Simulation {
     }
     parts.push(this.memory.digest());
     return parts.join('\n');
+  }
+
+  // ---- a client by itself, for whoever knows what it is told
+
+  /** It begins its next operation. */
+  begin(client: SimulatedClient): void {
+    this.#begin(client);
+  }
+  /** It is told what became of the step that it waits for. */
+  tell(task: Task, result: StepResult): void {
+    this.#answer(task, result);
+  }
+  /** That step fails. */
+  fail(task: Task, code: ErrorCode, what: string): void {
+    this.#throw(task, code, what);
   }
 
   // ---- what happens
@@ -345,7 +361,7 @@ export class Simulation {
         const step = state.value;
         const answer = this.#atOnce(task.client, step);
         if (answer === undefined) {
-          task.pending = isControl(step) ? step : new Execution(step, this.#grain);
+          task.pending = isControl(step) ? step : new Execution(step, this.grain);
           return;
         }
         state = task.protocol.next(answer);

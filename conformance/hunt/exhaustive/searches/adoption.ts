@@ -1,5 +1,5 @@
 import { decodePrincipal, keepForever, principalState } from '@exomem/core';
-import { Breach, Plot, type PlotOptions } from '../plot.js';
+import { Plot, type PlotOptions } from '../plot.js';
 import type { Subject } from '../subject.js';
 import { janitor } from './janitor.js';
 
@@ -21,16 +21,17 @@ function adoption(options: PlotOptions, more: PlotOptions, act: (plot: Plot) => 
 
 /** What was given out is there at the end, whoever acts for it: an application that is kept loses nothing. */
 function keepsAll(plot: Plot): void {
-  plot.atEnd = () => {
-    const word = plot.principalWord(1);
-    for (const { name, handles } of plot.actors) {
+  plot.atEnd = (moment) => {
+    const word = moment.principalWord(1);
+    for (const client of moment.clients) {
       if (
-        handles.some(({ identity }) => identity.principal === 1) &&
+        moment.handlesOf(client).some(({ principal }) => principal === 1) &&
         decodePrincipal(word).state !== principalState.active
       ) {
-        throw new Breach('I5', `the application whose pages ${name} holds is gone`);
+        return `I5: the application whose pages ${client.name} holds is gone`;
       }
     }
+    return undefined;
   };
 }
 

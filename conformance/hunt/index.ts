@@ -83,7 +83,8 @@ const hunts: Record<string, () => Promise<boolean>> = {
   stop: () => atSteps('SIGSTOP'),
   recoverers: twoRecoverers,
   storm,
-  exhaustive: async () => exhaustive(names, { limit: number(values.limit), mutants: values.mutants, path: values.path }),
+  exhaustive: async () =>
+    exhaustive(names, { limit: number(values.limit), mutants: values.mutants, path: values.path }),
 };
 
 if (what === undefined || hunts[what] === undefined) {

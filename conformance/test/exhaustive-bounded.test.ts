@@ -10,8 +10,7 @@ const test = suite('small worlds, some of the ways that they can go');
 for (const subject of searches) {
   test(`${subject.name}: ${subject.what}`, () => {
     const { searched, found } = explore(subject, { limit, order: 'scattered' });
-    if (found !== undefined)
-      throw new Error(`${found.message}\n${story(subject, found.path).told}`, { cause: found });
+    if (found !== undefined) throw new Error(`${found.message}\n${story(subject, found.path).told}`, { cause: found });
     assert.ok(searched!.states >= 50, 'a world in which next to nothing can happen shows nothing');
   });
 }

@@ -11,7 +11,6 @@ import {
   condemn,
   condemnStray,
   decodeKeep,
-  decodeMember,
   type ErrorCode,
   ExomemError,
   type Extent,
@@ -146,7 +145,18 @@ export class Actor {
       return { page, pages, principal, incarnation };
     });
     const own = this.identity && { principal: this.identity.principal, incarnation: this.identity.incarnation };
-    return { member, own, identities, handles, asking: this.#asking, gone, left, appended, begun, sizes: [...this.sizes] };
+    return {
+      member,
+      own,
+      identities,
+      handles,
+      asking: this.#asking,
+      gone,
+      left,
+      appended,
+      begun,
+      sizes: [...this.sizes],
+    };
   }
 
   lowest(): number {
@@ -226,7 +236,8 @@ export class Actor {
     try {
       return yield* protocol;
     } catch (error) {
-      if (isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented')) this.#heard.push({ kind: 'refused' });
+      if (isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented'))
+        this.#heard.push({ kind: 'refused' });
       throw error;
     }
   }

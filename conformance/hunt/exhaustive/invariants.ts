@@ -101,8 +101,7 @@ export const atTheEnd: readonly Invariant<(moment: Moment) => string | undefined
       for (const { name, own, begun, appended } of clients) {
         if (begun === 0) continue;
         let made = 0;
-        for (const { author, creates } of seen.records.values())
-          if (creates && author === own!.principal) made++;
+        for (const { author, creates } of seen.records.values()) if (creates && author === own!.principal) made++;
         if (made < appended || made > begun)
           return `${made} records of ${name} count, which began ${begun} and was told of ${appended}`;
       }

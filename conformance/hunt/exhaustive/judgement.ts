@@ -1,18 +1,18 @@
 import type { Judge, Local, Moments, World, WorldChange } from '@exomem/conformance/simulator';
 import {
+  decodeMember,
   type Geometry,
   groupWordOffset,
   logSlotOffset,
   memberLineOffset,
   memberState,
-  decodeMember,
   principalWordOffset,
   userGroups,
 } from '@exomem/core';
+import type { Actor } from './actor.js';
+import { actorOf } from './actor.js';
 import { always, atTheEnd, grows } from './invariants.js';
 import { mortem } from './mortem.js';
-import { actorOf } from './actor.js';
-import type { Actor } from './actor.js';
 import type { Plot } from './plot.js';
 import { Breach, type Heard, type Held, type Holdings } from './told.js';
 import { glance, type Seen, Witness } from './witness.js';
@@ -148,7 +148,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
     return this.#number({ seen, full: 0, holders });
   }
 
-  after(world: World<Holdings, Heard>, change: WorldChange<Holdings, Heard>): number {
+  after(world: World<Holdings, Heard>, change: WorldChange<Heard>): number {
     const before = this.#memos[world.memo]!;
     this.#memo = before;
     this.#look(world);
@@ -178,9 +178,8 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
   finish(world: World<Holdings, Heard>): void {
     this.#memo = this.#memos[world.memo]!;
     this.#look(world);
-    for (const { id, check } of atTheEnd) hold(id, check(this));
-    const end = this.#plot.atEnd?.(this);
-    if (end !== undefined) throw new Breach('end', end);
+    const { atEnd } = this.#plot;
+    for (const { id, check } of atEnd === undefined ? atTheEnd : [...atTheEnd, atEnd]) hold(id, check(this));
     const { region, moments, locals } = world;
     for (const local of locals) {
       const client = this.#client(local);
@@ -239,7 +238,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
   }
 
   /** Somebody was told something. */
-  #hear(change: WorldChange<Holdings, Heard>, heard: Heard, holders: readonly number[]): readonly number[] {
+  #hear(change: WorldChange<Heard>, heard: Heard, holders: readonly number[]): readonly number[] {
     const who = this.clients[change.actor]!;
     switch (heard.kind) {
       case 'asks':
@@ -285,7 +284,10 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
       for (const handle of this.handlesOf(other)) {
         if (handle.principal !== principal) continue;
         if (!extents.some(({ page, pages }) => page === handle.page && pages === handle.pages))
-          throw new Breach('I5', `${who.name} does not see the ${handle.pages} pages at ${handle.page} of ${other.name}`);
+          throw new Breach(
+            'I5',
+            `${who.name} does not see the ${handle.pages} pages at ${handle.page} of ${other.name}`,
+          );
         more--;
       }
     }
@@ -295,7 +297,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
     if (part !== undefined) throw new Breach('I5', `${who.name} sees a run of ${part.pages} pages: a part of one`);
   }
 
-  #full(before: number, change: WorldChange<Holdings, Heard>, groups: boolean): number {
+  #full(before: number, change: WorldChange<Heard>, groups: boolean): number {
     let full = before;
     const asks = change.heard.some(({ kind }) => kind === 'asks');
     for (const { index, asking, own } of this.clients) {
@@ -337,7 +339,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
     return this.#witness.follow(seen, moments, region, parts);
   }
 
-  #grown({ actor, before, offset, length }: WorldChange<Holdings, Heard>): void {
+  #grown({ actor, before, offset, length }: WorldChange<Heard>): void {
     const { region, moments } = this.#world;
     const who = this.clients[actor]!;
     const first = offset - (offset % 8);

@@ -18,6 +18,7 @@ import {
   userGroups,
 } from '@exomem/core';
 import { Actor } from './actor.js';
+import type { Invariant } from './invariants.js';
 import { Judgement, type Moment } from './judgement.js';
 import type { Mutation } from './mutation.js';
 import type { Heard, Holdings } from './told.js';
@@ -55,8 +56,8 @@ export class Plot implements Scene<Holdings, Heard> {
   readonly arenaBytes: number;
   readonly #again: (() => Plot) | undefined;
   #judge: Judgement | undefined;
-  /** Set by a search: what must be true of its end beside the rest; what is wrong, or undefined. */
-  atEnd: ((moment: Moment) => string | undefined) | undefined;
+  /** Set by a search: what must be true of its end beside the rest. */
+  atEnd: Invariant<(moment: Moment) => string | undefined> | undefined;
 
   constructor(options: PlotOptions = {}) {
     const geometry = smallest(options);
@@ -85,7 +86,16 @@ export class Plot implements Scene<Holdings, Heard> {
     const { controlOffset, memberOffset, principalOffset, groupOffset, logOffset, arenaOffset, dataOffset } =
       this.geometry;
     const principals = principalOffset - (principalOffset % 64);
-    return [controlOffset, memberOffset, principals, groupOffset, logOffset, arenaOffset, dataOffset, this.reserveOffset];
+    return [
+      controlOffset,
+      memberOffset,
+      principals,
+      groupOffset,
+      logOffset,
+      arenaOffset,
+      dataOffset,
+      this.reserveOffset,
+    ];
   }
   get pagesFrom(): number {
     return this.geometry.dataOffset;

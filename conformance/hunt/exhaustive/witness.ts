@@ -1,4 +1,4 @@
-import { type Moments } from '@exomem/conformance/simulator';
+import type { Moments } from '@exomem/conformance/simulator';
 import {
   type BatchAnswer,
   decodeState,

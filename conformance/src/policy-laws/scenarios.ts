@@ -1,9 +1,9 @@
 import type { AllocationPolicy } from '@exomem/core';
 import fc from 'fast-check';
 import type { Faults } from '../simulator/index.js';
-import { Counterexample, type Exhausted, exhaust, retrace } from './retry.js';
 import { LawBroken } from '../transport-laws/expect.js';
 import { Model } from './model.js';
+import { Counterexample, type Exhausted, exhaust, retrace } from './retry.js';
 import type { Deed } from './workload.js';
 import { deedLimit, readDeed } from './workload.js';
 import { World, type WorldOptions } from './world.js';

@@ -8,9 +8,9 @@ import type { Simulation } from './simulation.js';
 export interface Cast<Held, Heard> {
   readonly simulation: Simulation;
   /** What that client holds and knows, as plain data that nothing changes afterwards. */
-  hold(client: SimulatedClient): Held;
+  hold?(client: SimulatedClient): Held;
   /** What happened to it since this was asked last. */
-  hear(client: SimulatedClient): readonly Heard[];
+  hear?(client: SimulatedClient): readonly Heard[];
 }
 
 /** Something that a client is told. */
@@ -87,8 +87,8 @@ export class Automaton<Held, Heard> {
       [],
       client.queue.length,
       client.binding,
-      cast.hold(client),
-      cast.hear(client),
+      cast.hold?.(client) as Held,
+      cast.hear?.(client) ?? [],
       undefined,
     );
     pool.stand(this.root, instance);
@@ -148,7 +148,7 @@ export class Automaton<Held, Heard> {
       instance.orders.splice(0, instance.orders.length, ...path[at]!.orders);
     }
     // It has heard that before.
-    instance.cast.hear(instance.client);
+    instance.cast.hear?.(instance.client);
     return instance;
   }
 
@@ -176,8 +176,8 @@ export class Automaton<Held, Heard> {
       [...orders],
       client.queue.length,
       client.binding,
-      cast.hold(client),
-      cast.hear(client),
+      cast.hold?.(client) as Held,
+      cast.hear?.(client) ?? [],
       broken,
     );
     node.children.set(key, child);

@@ -83,7 +83,7 @@ const stateLimit = 10_000_000;
 /** Steps in a row in which nothing is open. */
 const mostForced = 20_000;
 
-class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Held, Heard> {
+class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   readonly moments: Moments;
   readonly #automata: Automaton<Held, Heard>[] = [];
   readonly #judge: Judge<Held, Heard>;
@@ -125,7 +125,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Held, Heard
     this.#options = options;
     const scene = make();
     const { clients, memory } = scene.simulation;
-    this.#judge = scene.judge;
+    this.#judge = scene.judge ?? {};
     this.#names = clients.map(({ name }) => name);
     this.#lossy = clients.map((client) => scene.lossy?.has(client) ?? true);
     this.#mortal = clients.map((client) => scene.mortal?.has(client) ?? true);
@@ -141,8 +141,10 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Held, Heard
     for (const client of clients) this.#automata.push(new Automaton(client.index, pool, numbers));
     this.locals = [];
     this.region = beginning;
-    this.locals = clients.map(({ dead, fenced }, at) => this.#local(at, this.#automata[at]!.root, [], [], dead, fenced));
-    this.memo = this.#judge.begin(this);
+    this.locals = clients.map(({ dead, fenced }, at) =>
+      this.#local(at, this.#automata[at]!.root, [], [], dead, fenced),
+    );
+    this.memo = this.#judge.begin?.(this) ?? 0;
     const { losses, aborts, crashes } = options.faults ?? noFaults;
     [this.#losses, this.#aborts, this.#crashes] = [losses, aborts, crashes];
     this.#beginning = { region: this.region, locals: [...this.locals], memo: this.memo };
@@ -200,7 +202,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Held, Heard
         if (choices[0] === code(kinds.end)) {
           ends++;
           path = () => [...this.#path(state), 0];
-          this.#judge.finish(this);
+          this.#judge.finish?.(this);
           first = 1;
         }
         if (progress !== undefined && (state & 1023) === 0 && performance.now() - told > 5000) {
@@ -240,7 +242,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Held, Heard
       const count = this.#choices(choices);
       if (choice >= count) throw new Error(`there is no choice ${choice} of ${count}`);
       if (choices[choice] === code(kinds.end)) {
-        this.#judge.finish(this);
+        this.#judge.finish?.(this);
         return;
       }
       this.#perform(choices[choice]!);
@@ -413,7 +415,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Held, Heard
         this.#crashes--;
         this.#crash(local);
     }
-    this.memo = this.#judge.after(this, this);
+    if (this.#judge.after !== undefined) this.memo = this.#judge.after(this, this);
   }
 
   #step(local: Local<Held, Heard>, task: number): void {
@@ -437,7 +439,8 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Held, Heard
     }
     this.#changed(hand, local, flight.step, order.name);
     if (next.done) this.#go(local, automaton.told(node, task, next), local.strays, next);
-    else this.locals[local.index] = this.#local(local.index, node, with_(flights, task, next), local.strays, false, false);
+    else
+      this.locals[local.index] = this.#local(local.index, node, with_(flights, task, next), local.strays, false, false);
   }
 
   /** The region is what the hand made of it. */
@@ -508,7 +511,10 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Held, Heard
 
   #lose(local: Local<Held, Heard>, task: number, error: 'OutcomeUnknown' | 'Aborted'): void {
     const flight = local.flights[task]!;
-    this.#chronicle?.event({ name: this.#names[local.index]! }, error === 'Aborted' ? 'is told to give up' : 'hears no reply');
+    this.#chronicle?.event(
+      { name: this.#names[local.index]! },
+      error === 'Aborted' ? 'is told to give up' : 'hears no reply',
+    );
     const stray = flight.order.stray(flight.at, flight.moved);
     const strays = stray === undefined ? local.strays : [...local.strays, stray];
     this.#go(local, this.#automata[local.index]!.failed(local.node, task, error), strays);
@@ -538,12 +544,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Held, Heard
   }
 
   /** The client stands at another node from now on. */
-  #go(
-    local: Local<Held, Heard>,
-    node: ClientNode<Held, Heard>,
-    strays: readonly Stray[],
-    ended?: Flight,
-  ): void {
+  #go(local: Local<Held, Heard>, node: ClientNode<Held, Heard>, strays: readonly Stray[], ended?: Flight): void {
     if (node.heard.length > 0) this.heard.push(...node.heard);
     this.told = true;
     if (node.broken !== undefined) throw node.broken;
@@ -580,7 +581,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Held, Heard
       let epitaph = node.epitaphs[how];
       if (epitaph === undefined) {
         const { binding } = node;
-        const text = `${this.#judge.epitaph(this, local)}|${binding?.slot}.${binding?.incarnation}`;
+        const text = `${this.#judge.epitaph?.(this, local) ?? node.id}|${binding?.slot}.${binding?.incarnation}`;
         epitaph = this.#epitaphs.get(text) ?? this.#epitaphs.size;
         this.#epitaphs.set(text, epitaph);
         node.epitaphs[how] = epitaph;
@@ -593,7 +594,16 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Held, Heard
     if (strays.length > 0) for (const stray of strays) key += `+${stray.id}`;
     const known = this.#known[index]!.get(key);
     if (known !== undefined) return known;
-    const local = new Local(this.#locals[index]!.length, index, node, still ? [] : flights, strays, dead, fenced, still);
+    const local = new Local(
+      this.#locals[index]!.length,
+      index,
+      node,
+      still ? [] : flights,
+      strays,
+      dead,
+      fenced,
+      still,
+    );
     this.#locals[index]!.push(local);
     this.#known[index]!.set(key, local);
     return local;

@@ -10,10 +10,11 @@
  * follow(simulation, [0, 1, 0, 1]);
  * ```
  */
+
+export type { Cast, ClientNode } from './automaton.js';
 export { Chronicle, type Namer, type Speaker } from './chronicle.js';
 export { type Operation, type Outcome, SimulatedClient, type Task } from './client.js';
 export { Execution, type Grain } from './execution.js';
-export type { Cast, ClientNode } from './automaton.js';
 export {
   Counterexample,
   type Exhausted,
@@ -21,8 +22,8 @@ export {
   exhaust,
   retrace,
 } from './exhaustive.js';
-export { Moments } from './moments.js';
-export type { Judge, Local, Scene, World, WorldChange } from './world.js';
 export { SimulatedMemory, type WordWatch } from './memory.js';
+export { Moments } from './moments.js';
 export { type Faults, follow, noFaults, scheduleLimit } from './schedule.js';
 export { type Action, Endless, Simulation, type SimulationOptions } from './simulation.js';
+export type { Judge, Local, Scene, World, WorldChange } from './world.js';

@@ -1,5 +1,5 @@
-import type { SimulatedClient } from './client.js';
 import type { Cast, ClientNode } from './automaton.js';
+import type { SimulatedClient } from './client.js';
 import type { Flight, Stray } from './flight.js';
 import type { Moments } from './moments.js';
 
@@ -13,19 +13,19 @@ export interface Scene<Held = unknown, Heard = unknown> extends Cast<Held, Heard
   readonly bounds?: readonly number[];
   /** From here on the region is kept page by page. */
   readonly pagesFrom?: number;
-  readonly judge: Judge<Held, Heard>;
+  readonly judge?: Judge<Held, Heard>;
 }
 
 /** Says whether what happens is as it must be. It is the first scene's, and keeps nothing of one state for another. */
 export interface Judge<Held, Heard> {
-  /** The beginning. What its further judgement depends on beside region and clients, as a number: see {@link after}. */
-  begin(world: World<Held, Heard>): number;
+  /** The beginning. What its further judgement depends on beside region and clients, as a number: `memo`. */
+  begin?(world: World<Held, Heard>): number;
   /** Something happened. The number again. @throws what is wrong */
-  after(world: World<Held, Heard>, change: WorldChange<Held, Heard>): number;
+  after?(world: World<Held, Heard>, change: WorldChange<Heard>): number;
   /** Nobody has anything left to do. @throws what is wrong */
-  finish(world: World<Held, Heard>): void;
-  /** All of a client that the judgement depends on when it does nothing any more. */
-  epitaph(world: World<Held, Heard>, local: Local<Held, Heard>): string;
+  finish?(world: World<Held, Heard>): void;
+  /** All of a client that the judgement depends on when it does nothing any more. Default: all that it was ever told. */
+  epitaph?(world: World<Held, Heard>, local: Local<Held, Heard>): string;
 }
 
 /** A moment of a world. */
@@ -39,7 +39,7 @@ export interface World<Held, Heard> {
   standing(local: Local<Held, Heard>): SimulatedClient;
 }
 
-export interface WorldChange<Held, Heard> {
+export interface WorldChange<Heard> {
   /** Whose step it was. */
   readonly actor: number;
   /** What the region held before. */

@@ -19,19 +19,20 @@ function adoption(options: PlotOptions, more: PlotOptions, act: (plot: Plot) => 
   return plot;
 }
 
-/** What was given out is there at the end, whoever acts for it: an application that is kept loses nothing. */
+/** An application that is kept loses nothing. */
 function keepsAll(plot: Plot): void {
-  plot.atEnd = (moment) => {
-    const word = moment.principalWord(1);
-    for (const client of moment.clients) {
-      if (
-        moment.handlesOf(client).some(({ principal }) => principal === 1) &&
-        decodePrincipal(word).state !== principalState.active
-      ) {
-        return `I5: the application whose pages ${client.name} holds is gone`;
+  plot.atEnd = {
+    id: 'I5',
+    sentence: 'What was given out is there at the end, whoever acts for it.',
+    from: 'told',
+    check: (moment) => {
+      if (decodePrincipal(moment.principalWord(1)).state === principalState.active) return undefined;
+      for (const client of moment.clients) {
+        if (moment.handlesOf(client).some(({ principal }) => principal === 1))
+          return `the application whose pages ${client.name} holds is gone`;
       }
-    }
-    return undefined;
+      return undefined;
+    },
   };
 }
 

@@ -120,7 +120,10 @@ test('a lost update is found by some schedules, and the chronicle tells it', () 
 
 /** In the end both have added. */
 const sums = {
-  finish: ({ moments, region }: World<unknown, unknown>) => assert.is(moments.load(region, word), 2n, 'the sum'),
+  finish: ({ moments, region }: World<unknown, unknown>) => {
+    const sum = moments.load(region, word) % 256n;
+    if (sum !== 2n) throw new Error(`the sum is ${sum}`);
+  },
 };
 
 test('every way is gone: an addition that holds, holds in all', () => {
@@ -144,7 +147,7 @@ test('every way is gone: an addition that can be lost, is lost in one, and that 
   }
   assert.instance(found, Counterexample);
   const chronicle = new Chronicle((offset) => `word ${offset}`);
-  assert.throws(() => retrace(make, (found as Counterexample).path, chronicle), /the sum/);
+  assert.throws(() => retrace(make, (found as Counterexample).path, chronicle), /the sum is 1/);
   assert.match(String(chronicle), /A acts: reads word 64 \(0x0\)\n {2}B acts: reads word 64 \(0x0\)/);
 });
 

@@ -15,6 +15,7 @@ import {
   ExomemError,
   type Extent,
   type FileExtent,
+  type FileOwner,
   fenceMember,
   fenceSelf,
   handedTo,
@@ -255,7 +256,14 @@ export class Actor {
     return this.does(`names ${name}`, () => this.nameFile(name, pages), undefined, ['RegionFull', 'Exists']);
   }
 
-  *nameFile(name: string, pages: number): Protocol<void> {
+  /** Makes a file that ends with it. */
+  owns(name: string, pages: number): this {
+    const { principal, incarnation } = this.identity;
+    const owner = { principal, incarnation };
+    return this.does(`owns ${name}`, () => this.nameFile(name, pages, owner), undefined, ['RegionFull', 'Exists']);
+  }
+
+  *nameFile(name: string, pages: number, owner?: FileOwner): Protocol<void> {
     const { allocator, replica } = this;
     const extent = pages === 0 ? undefined : yield* allocator.allocate({ pages, initialise: 'caller', named: true });
     const extents = extent === undefined ? [] : [{ at: 0, page: extent.page, pages }];
@@ -267,7 +275,7 @@ export class Actor {
       }
       this.begun++;
       const index = yield* replica.append((state) => {
-        const operation = { op: 'create', parent: 1, name, kind: 'file', ...attributes, extents } as const;
+        const operation = { op: 'create', parent: 1, name, kind: 'file', ...attributes, extents, owner } as const;
         state.check(operation);
         return [operation];
       });
@@ -311,6 +319,22 @@ export class Actor {
           const inode = state.lookup(1, name);
           if (inode === undefined) throw new ExomemError('NotFound', `there is no ${name}`);
           return [{ op: 'unlink', parent: 1, name, inode: inode.inode, directory: false, time: 0n }];
+        }),
+      undefined,
+      ['NotFound'],
+    );
+  }
+
+  /** Gives a file another name, in the place of what has it. */
+  renames(name: string, newName: string): this {
+    return this.does(
+      `renames ${name} to ${newName}`,
+      () =>
+        this.replica.append((state) => {
+          const inode = state.lookup(1, name)?.inode;
+          if (inode === undefined) throw new ExomemError('NotFound', `there is no ${name}`);
+          const replaced = state.lookup(1, newName)?.inode ?? 0;
+          return [{ op: 'rename', parent: 1, name, inode, newParent: 1, newName, replaced, time: 0n }];
         }),
       undefined,
       ['NotFound'],

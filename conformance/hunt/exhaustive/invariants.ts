@@ -49,6 +49,12 @@ export const always: readonly Invariant<(moment: Moment) => string | undefined>[
     from: 'bytes',
     check: custody,
   },
+  {
+    id: 'R3',
+    sentence: 'A file that ends with its owner has no name when that has ended.',
+    from: 'bytes',
+    check: owned,
+  },
 ];
 
 /** True of every change of a word. */
@@ -72,6 +78,12 @@ export const grows: readonly Invariant<(moment: Moment, who: Client, change: Cha
     sentence: 'A principal that died is free when no word shows it any more.',
     from: 'bytes',
     check: emptied,
+  },
+  {
+    id: 'R3',
+    sentence: 'A principal that has ended has no file that ends with it.',
+    from: 'bytes',
+    check: disowned,
   },
 ];
 
@@ -167,6 +179,27 @@ function custody(moment: Moment): string | undefined {
     }
   }
   return undefined;
+}
+
+/** Of the files that end with their owner. */
+function owned(moment: Moment): string | undefined {
+  for (const [name, owner] of moment.seen.names) {
+    if (owner === undefined) continue;
+    const line = decodePrincipal(moment.principalWord(owner.principal));
+    if (line.state === principalState.adopting) continue;
+    const over =
+      line.state === principalState.free
+        ? owner.incarnation <= line.incarnation
+        : owner.incarnation < line.incarnation;
+    if (over) return `${name} ends with principal ${owner.principal} (incarnation ${owner.incarnation}), who has ended`;
+  }
+  return undefined;
+}
+
+/** They are held against it when names change, and when a principal does. */
+function disowned(moment: Moment, _who: Client, { offset }: Change): string | undefined {
+  const { principalOffset, groupOffset } = moment.geometry;
+  return offset < principalOffset || offset >= groupOffset ? undefined : owned(moment);
 }
 
 function rightful(moment: Moment, who: Client, { offset, before, after }: Change): string | undefined {

@@ -29,6 +29,7 @@ export function mortem(plot: Plot, restore: (bytes: Uint8Array) => void): string
     },
   });
   const { state } = cleaner.replica;
+  if (state.owned.size > 0) return `files that end with principals ${[...state.owned.keys()]} have names`;
   const { groupPages, groupCount, principalSlots, memberSlots } = plot.geometry;
   const named = new Set<number>();
   for (const { extents } of [...state.inodes.values(), ...state.kept.values()]) {

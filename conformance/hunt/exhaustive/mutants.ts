@@ -336,6 +336,21 @@ export const mutants: readonly Mutant[] = [
     blind: true,
   },
   {
+    name: 'who leaves does not end the files that end with it',
+    search: 'owner-leaves',
+    enter: ({ replica }) => {
+      replica.disown = () => idle(undefined);
+    },
+  },
+  {
+    name: 'the fence of the dead says that it is adopted',
+    search: 'owner-makes',
+    enter: ({ replica }) => {
+      const { fence } = replica;
+      replica.fence = (principal, incarnation) => fence.call(replica, principal, incarnation, true);
+    },
+  },
+  {
     name: 'a page is taken away from a reader although it has pinned its lookup',
     search: 'reader',
     slow: true,

@@ -3,6 +3,7 @@ import {
   type BatchAnswer,
   decodeState,
   encodeState,
+  type FileOwner,
   type Geometry,
   type MemoryStep,
   NamespaceReplica,
@@ -30,6 +31,8 @@ export interface Seen {
   readonly sequences: ReadonlyMap<string, number>;
   /** Pages that a file refers to. */
   readonly named: readonly Pick<Held, 'page' | 'pages'>[];
+  /** Names in the root directory, with whom each file ends. */
+  readonly names: ReadonlyMap<string, FileOwner | undefined>;
 }
 
 /** Runs a protocol that only looks, at a moment. */
@@ -69,6 +72,7 @@ export class Witness {
       fences: new Map(),
       sequences: new Map(),
       named: [],
+      names: new Map(),
     });
   }
 
@@ -122,7 +126,10 @@ export class Witness {
     const body = encodeState(state);
     this.#newcomer(moments, region, state.index, body);
     const named = [...state.inodes.values(), ...state.kept.values()].flatMap(({ extents }) => extents);
-    return this.#number({ index: state.index, body, records, fences, sequences, named });
+    const names = new Map(
+      [...state.directory(1).entries].map(([name, inode]) => [name, state.inodes.get(inode)?.owner] as const),
+    );
+    return this.#number({ index: state.index, body, records, fences, sequences, named, names });
   }
 
   /** Who comes now sees the same as who has followed all the way. */

@@ -1,6 +1,7 @@
 import type { Subject } from '../subject.js';
 import { adoptionSearches } from './adoption.js';
 import { graceSearches } from './grace.js';
+import { lifetimeSearches } from './lifetime.js';
 import { logSearches } from './log.js';
 import { memberSearches } from './members.js';
 import { mergingSearches } from './merging.js';
@@ -14,4 +15,5 @@ export const searches: readonly Subject[] = [
   ...mergingSearches,
   ...graceSearches,
   ...adoptionSearches,
+  ...lifetimeSearches,
 ];

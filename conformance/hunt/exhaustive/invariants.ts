@@ -188,9 +188,7 @@ function owned(moment: Moment): string | undefined {
     const line = decodePrincipal(moment.principalWord(owner.principal));
     if (line.state === principalState.adopting) continue;
     const over =
-      line.state === principalState.free
-        ? owner.incarnation <= line.incarnation
-        : owner.incarnation < line.incarnation;
+      line.state === principalState.free ? owner.incarnation <= line.incarnation : owner.incarnation < line.incarnation;
     if (over) return `${name} ends with principal ${owner.principal} (incarnation ${owner.incarnation}), who has ended`;
   }
   return undefined;

@@ -89,8 +89,8 @@ export const lifetimeSearches: readonly Subject[] = [
   },
   {
     name: 'owner-leaves-linked',
-    what: 'A leaves, and has a file that ends with it; B renames it and looks for strays, C receives what A hands over and cuts a snapshot; a reply of A or B is lost',
-    bound: { crashes: 0, losses: 1 },
+    what: 'A leaves, and has a file that ends with it; B renames it and looks for strays, C receives what A hands over and cuts a snapshot; A dies anywhere, a reply of A or B is lost',
+    bound: { crashes: 1, losses: 1 },
     make: (options) =>
       lifetime(options, {}, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
@@ -100,6 +100,7 @@ export const lifetimeSearches: readonly Subject[] = [
         a.leaves();
         b.renames('f', 'g').tidiesPrincipals();
         c.receives().snapshots();
+        plot.mortal.add(a.simulated);
         plot.lossy.add(a.simulated).add(b.simulated);
       }),
   },

@@ -1,6 +1,7 @@
 import type { Operation } from '../operation.js';
 import { adopt, migrate, register } from './applications.js';
 import { create, overwrite, remove, rename, snapshot, truncate, write } from './files.js';
+import { endOwned, leaveOwned, own } from './lifetime.js';
 import { giveRoom, join, leave, leaveAlone, leaveToMember } from './membership.js';
 import { allocateLong, allocateNamed, allocateSmall, allocateZeroed, free } from './memory.js';
 import { keep, removeOpen, sweep } from './open-files.js';
@@ -28,6 +29,9 @@ export const operations: readonly Operation[] = [
   keep,
   sweep,
   snapshot,
+  own,
+  leaveOwned,
+  endOwned,
   register,
   migrate,
   adopt,

@@ -1,6 +1,7 @@
 export * from './client/allocation.js';
 export * from './client/application.js';
 export type { Applications } from './client/applications.js';
+export * from './client/checkpoint.js';
 export * from './client/client.js';
 export * from './client/events.js';
 export * from './client/file.js';

@@ -1,4 +1,4 @@
-import { type AllocationPolicy, type CallOptions, Client, type Transport } from '@exomem/core';
+import { type AllocationPolicy, type CallOptions, Client, ExomemError, type Transport } from '@exomem/core';
 import { Composition } from './composition/composition.js';
 import type { Plugin } from './composition/plugin.js';
 import { Memory } from './memory.js';
@@ -34,6 +34,12 @@ export async function open(url: string, options: OpenOptions = {}): Promise<Memo
 export async function join(url: string, options: OpenOptions, composition: Composition): Promise<Client> {
   const { role, label, policy, signal, timeout, silence, patience } = options;
   const transport = options.transport ?? (await composition.transport(url));
+  if (transport.name === 'file' && role !== 'observer') {
+    throw new ExomemError('PermissionDenied', 'a region in a file is only looked at', {
+      where: url,
+      advice: 'serve it to write there: exomem serve --file PATH, or --load PATH to leave the file as it is',
+    });
+  }
   return Client.open({
     transport,
     url,

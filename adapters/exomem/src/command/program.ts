@@ -9,6 +9,7 @@ const about = `
 Where it is: URLs
   tcp://HOST:PORT/REGION/PATH   the first segment is the region, the rest a path in it; %-escapes are decoded
   unix:SOCKET#/PATH             a socket of the file system; unix:SOCKET?region=REGION#/PATH for a region by name
+  file:FILE#/PATH               a region that a file keeps, or an image of one: to look at
   /PATH                         a path in the region that EXOMEM_URL names, taken as it is
 
 Environment
@@ -61,8 +62,9 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     summary: string,
     examples: readonly string[],
     run: (context: Context, ...args: A) => Promise<number | void>,
+    above = exomem,
   ): Command =>
-    exomem
+    above
       .command(signature)
       .description(summary)
       .addHelpText('after', `\nExamples\n${examples.map((line) => `  ${line}`).join('\n')}`)
@@ -88,7 +90,9 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
       collect,
     )
     .option('--name <name>', 'the name of the region', 'default')
-    .option('--no-mount', 'appliance and steward alone');
+    .option('--no-mount', 'appliance and steward alone')
+    .option('--load <image>', 'begin with the region of an image, which has its size')
+    .option('--save <image>', 'save the region there when it ends; a file that has the name is replaced then');
 
   command(
     'serve',
@@ -98,6 +102,7 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
       'exomem serve --size 512M --listen 127.0.0.1:0 --name scratch',
       'exomem serve --size 8G --listen unix:/run/exomem.sock',
       'exomem serve --size 8G --file /var/lib/exomem/region     # keeps it when it ends',
+      'exomem serve --load yesterday --save today               # from an image, into another',
     ],
     async (context, options: import('../commands/serve.js').ServeFlags) =>
       (await import('../commands/serve.js')).serve(context, options),
@@ -107,7 +112,9 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     .option('--name <name>', 'the name of the region', 'default')
     .option('--file <path>', 'keep the region in this file')
     .option('--lease <duration>', 'who is silent for longer than about this counts as dead (default 10s)')
-    .option('--format', 'format what --file holds: everything in it is lost');
+    .option('--format', 'format what --file holds: everything in it is lost')
+    .option('--load <image>', 'begin with the region of an image, which has its size')
+    .option('--save <image>', 'save the region there when it ends; a file that has the name is replaced then');
 
   command(
     'destroy <path>',
@@ -339,6 +346,47 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
       'after',
       '\nIt ends with 0 if the region is clean and with 7 if it is damaged; docs/fsck.md says what is held against what.',
     );
+
+  const image = exomem
+    .command('image')
+    .description('Save a region as a file, and bring the files of one into another region.')
+    .addHelpText(
+      'after',
+      `
+An image has the bytes of the region as docs/FORMAT.md has them, and takes no room for what is free. So \`exomem fsck FILE\`
+judges it, \`exomem serve --file FILE\` serves it, and \`exomem ls file:FILE\` (cat, get -r, du, map, members) looks into it.`,
+    );
+  command(
+    'save <region> <file>',
+    'Save a region as a file, while others go on using it: names and what was flushed are those of one moment.',
+    [
+      'exomem image save tcp://127.0.0.1:7070/default region.exomem',
+      'exomem fsck region.exomem && exomem serve --load region.exomem',
+    ],
+    async (context, region: string, file: string, options: { force?: boolean }) =>
+      (await import('../commands/image.js')).saveImage(context, region, file, options),
+    image,
+  )
+    .option('-f, --force', 'replace a file that has the name')
+    .addHelpText(
+      'after',
+      `
+What is in it: files as the log names them at one moment (of those being written what was flushed; bytes that are overwritten in
+their place meanwhile are of before or after), and the memory of applications that are kept for adoption. Who is a member
+now is not there when it is loaded: other memory without a name is free in it.`,
+    );
+  command(
+    'load <file> [location]',
+    'Bring the files of an image into a region that is in use, of any size and transport; below a path, or in its root.',
+    [
+      'exomem image load region.exomem tcp://127.0.0.1:7070/default',
+      'exomem image load region.exomem /before     # into the directory /before',
+      'exomem serve --load region.exomem           # serves it as it is instead, with applications that are kept',
+    ],
+    async (context, file: string, location: string | undefined, options: { clobber: boolean }) =>
+      (await import('../commands/image.js')).loadImage(context, file, location, options),
+    image,
+  ).option('-n, --no-clobber', 'refuse names that exist; without it their files are replaced');
 
   command(
     'conform <module>',

@@ -13,11 +13,11 @@ import { exitCodes } from '../command/exit-code.js';
 import { parseRegion } from '../command/location.js';
 import { parseMember } from '../command/number.js';
 import { dumpGroups } from '../dump/groups.js';
-import { fileImage, type RegionImage, readWords, servedImage } from '../dump/image.js';
 import { type Dump, line } from '../dump/line.js';
 import { dumpArena, dumpLog } from '../dump/log.js';
 import { dumpMembers, dumpPrincipals, memberLine, principalLine } from '../dump/members.js';
 import { dumpSuperblock, findSuperblock } from '../dump/superblock.js';
+import { fileImage, type RegionImage, readWords, servedImage } from '../image/region-image.js';
 import { localFailure } from './local.js';
 
 export interface DumpFlags {

@@ -5,8 +5,8 @@ import type { Context } from '../command/context.js';
 import { exitCodes } from '../command/exit-code.js';
 import { parseRegion } from '../command/location.js';
 import { type Output, paint, printable } from '../command/output.js';
-import { fileImage } from '../dump/image.js';
-import { FileSession } from '../fsck/file-session.js';
+import { FileSession } from '../image/file-session.js';
+import { fileImage } from '../image/region-image.js';
 import { surroundings } from '../surroundings.js';
 import { localFailure } from './local.js';
 

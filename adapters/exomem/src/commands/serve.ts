@@ -4,6 +4,7 @@ import { describe } from '../command/failure.js';
 import { printable } from '../command/output.js';
 import { Progress } from '../command/progress.js';
 import { formatDuration, formatSize, parseDuration, parseSize, typeSize } from '../command/quantity.js';
+import type { Service } from '../serving/service.js';
 import type { StewardNews } from '../serving/steward-watch.js';
 
 export interface ServeFlags {
@@ -13,6 +14,8 @@ export interface ServeFlags {
   readonly file?: string;
   readonly lease?: string;
   readonly format?: boolean;
+  readonly load?: string;
+  readonly save?: string;
 }
 
 export async function serve(context: Context, flags: ServeFlags): Promise<void> {
@@ -20,8 +23,9 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
   const lease = flags.lease === undefined ? undefined : parseDuration(flags.lease, 'lease');
   const { output, interrupt } = context;
   const { Service } = await import('../serving/service.js');
-  const progress = new Progress('setting memory aside');
-  const { file } = flags;
+  const { file, load, save } = flags;
+  const progress = new Progress(load === undefined ? 'setting memory aside' : `loading ${load}`);
+  const saving = new Progress(`saving ${save}`);
   await using service = await Service.start({
     size,
     lease,
@@ -29,6 +33,9 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
     listen: flags.listen,
     name: flags.name,
     format: flags.format,
+    load,
+    save,
+    onSave: (done, total) => saving.update(done, total),
     signal: context.signal,
     onProgress: (done, total) => progress.update(done, total),
     onSteward: (news) => tellNews(context, news),
@@ -38,7 +45,8 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
     output.value({ url: service.urls[0], urls: service.urls, size: service.size, created: service.created, file });
   } else {
     const where = file === undefined ? 'of memory' : `in ${file}`;
-    output.line(`${service.created ? 'A new region' : 'The region'}: ${formatSize(service.size)} ${where},`);
+    const what = load === undefined ? 'The region' : `The region of ${load}`;
+    output.line(`${service.created ? 'A new region' : what}: ${formatSize(service.size)} ${where},`);
     output.line(
       `  ${geometry.groupCount * geometry.groupPages} pages of ${formatSize(geometry.pageSize)},` +
         ` up to ${geometry.memberSlots} members, lease ${formatDuration(heartbeat)}`,
@@ -49,13 +57,24 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
   }
   warnOfOthers(context, service.urls);
   await interrupt.wait();
-  if (output.json) return;
+  if (save !== undefined) await saved(context, service, save, saving);
+  if (output.json || save !== undefined) return;
   if (file === undefined) output.note(`exomem: it ends; what was in the region is lost`);
   else {
     output.note(
       `exomem: it ends; ${file} keeps the region: exomem serve --file ${file} --size ${typeSize(service.size)} serves it again`,
     );
   }
+}
+
+/** Ends the service, which saves what is in the region, and says so. */
+export async function saved({ output }: Context, service: Service, path: string, progress: Progress): Promise<void> {
+  try {
+    await service.close();
+  } finally {
+    progress.end();
+  }
+  if (!output.json) output.note(`exomem: ${path} has the region: exomem serve --load ${path} brings it back`);
 }
 
 /** What happened to members and to the steward. What it does day by day is nobody's concern. */

@@ -18,22 +18,30 @@ export interface UpFlags {
   readonly listen?: string[];
   readonly name: string;
   readonly mount: boolean;
+  readonly load?: string;
+  readonly save?: string;
 }
 
 /** Appliance, steward and mount in one, until Ctrl-C. What is not given is chosen, and told. */
 export async function up(context: Context, dir: string | undefined, flags: UpFlags): Promise<void> {
   const { output, interrupt } = context;
-  const size = flags.size === undefined ? await sensibleSize() : parseSize(flags.size);
+  const { load, save } = flags;
+  const chosen = flags.size === undefined ? undefined : parseSize(flags.size);
+  const size = chosen ?? (load === undefined ? await sensibleSize() : undefined);
   const { Service } = await import('../serving/service.js');
   const scope = new Scope();
   let service: Service | undefined;
   try {
-    const progress = new Progress('setting memory aside');
+    const progress = new Progress(load === undefined ? 'setting memory aside' : `loading ${load}`);
+    const saving = new Progress(`saving ${save}`);
     service = scope.use(
       await Service.start({
         size,
         listen: flags.listen ?? '127.0.0.1:0',
         name: flags.name,
+        load,
+        save,
+        onSave: (done, total) => saving.update(done, total),
         signal: context.signal,
         onProgress: (done, total) => progress.update(done, total),
         onSteward: (news) => tellNews(context, news),
@@ -47,7 +55,11 @@ export async function up(context: Context, dir: string | undefined, flags: UpFla
     });
     warnOfOthers(context, service.urls);
     await interrupt.wait();
-    if (!output.json) output.note(`exomem: it ends; ${await loss(service)}`);
+    if (save !== undefined) {
+      // Mounts first: what programs have written there is published when they are unmounted.
+      await scope.close().finally(() => saving.end());
+      if (!output.json) output.note(`exomem: ${save} has the region: exomem up --load ${save} brings it back`);
+    } else if (!output.json) output.note(`exomem: it ends; ${await loss(service)}`);
   } finally {
     await scope.close();
   }
@@ -129,7 +141,7 @@ async function tellAll({ output }: Context, service: Service, mounted: Supervise
   output.line('  exomem put /etc/hostname / && exomem cat /hostname');
   output.line('  exomem members');
   output.line(
-    `Other sizes: exomem up --size ${typeSize(service.size * 2)}. To keep what is in it: exomem serve --file PATH.`,
+    `Other sizes: exomem up --size ${typeSize(service.size * 2)}. To keep what is in it: --save FILE, and --load FILE next time.`,
   );
 }
 

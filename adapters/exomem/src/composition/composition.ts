@@ -33,6 +33,9 @@ export class Composition {
   constructor(plugins: readonly Plugin[] = []) {
     const tcp = instanceCachingFactory(async () => (await import('@exomem/transport-tcp/client')).tcp());
     for (const scheme of ['tcp', 'unix']) this.#register('transport', scheme, 'exomem', tcp);
+    this.#register('transport', 'file', 'exomem', async () =>
+      (await import('../image/file-transport.js')).fileTransport(),
+    );
     this.#register('policy', 'atomic', 'exomem', async () => (await import('@exomem/core')).atomic);
     this.#register('host', defaultHost, 'exomem', async () => (await import('@exomem/mount')).fuseNative());
     for (const plugin of plugins) this.add(plugin);

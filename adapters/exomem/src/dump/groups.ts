@@ -1,5 +1,5 @@
 import { bitsOf, type Geometry, highHalf, lowHalf, ownerOf, pageBits, userGroups } from '@exomem/core';
-import { type RegionImage, readWords } from './image.js';
+import { type RegionImage, readWords } from '../image/region-image.js';
 import { type Dump, type DumpLine, hex, line, runsOf, span } from './line.js';
 
 /** Group words that are read at a time. */

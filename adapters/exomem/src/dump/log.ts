@@ -19,7 +19,7 @@ import {
   snapshotHeaderBytes,
 } from '@exomem/core';
 import { printable } from '../command/output.js';
-import { type RegionImage, readWords } from './image.js';
+import { type RegionImage, readWords } from '../image/region-image.js';
 import { type Dump, hex, line, runsOf, span } from './line.js';
 
 /** The root, the snapshot that it points at, and every slot of the log with its record. */

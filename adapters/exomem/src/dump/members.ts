@@ -12,7 +12,7 @@ import {
   principalWordOffset,
 } from '@exomem/core';
 import { printable } from '../command/output.js';
-import { type RegionImage, readWords } from './image.js';
+import { type RegionImage, readWords } from '../image/region-image.js';
 import { type Dump, type DumpLine, hex, line, nameOf, runsOf, span } from './line.js';
 
 /** The member table: each slot that was ever used, the others as runs. */

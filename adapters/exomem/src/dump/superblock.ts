@@ -7,7 +7,7 @@ import {
 } from '@exomem/core';
 import { formatSize } from '../command/quantity.js';
 import { timeOf } from '../commands/attributes.js';
-import type { RegionImage } from './image.js';
+import type { RegionImage } from '../image/region-image.js';
 import { type Dump, hex, line, nameOf } from './line.js';
 
 /** The superblock to go by: the first one, or its copy at the end where the first one is of no use. */

@@ -24,6 +24,8 @@ import {
 } from '@exomem/transport-tcp';
 import { Composition } from '../composition/composition.js';
 import { Scope } from '../composition/scope.js';
+import { imageSize, loadMemory, saveMemory } from '../image/memory-file.js';
+import { checkPlace } from '../image/sparse-file.js';
 import { join } from '../open.js';
 import { surroundings } from '../surroundings.js';
 import { type StewardNews, StewardWatch } from './steward-watch.js';
@@ -33,6 +35,10 @@ export interface ServeOptions {
   readonly size?: number;
   /** A file that keeps the region when the process ends. Without it the bytes are memory, and gone with it. */
   readonly file?: string;
+  /** An image that the region begins with; it has its size. Not over a file that keeps a region already. */
+  readonly load?: string;
+  /** Where the region is saved when it ends, with all that is in it then. What has the name gives way. */
+  readonly save?: string;
   /** `HOST:PORT` or `unix:PATH`, or several. Default `127.0.0.1:7070`. */
   readonly listen?: string | readonly string[];
   /** The region's name. Default `default`. */
@@ -43,6 +49,8 @@ export interface ServeOptions {
   readonly format?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
+  /** Hears how far saving is, at the end. Bytes. */
+  readonly onSave?: (done: number, total: number) => void;
   readonly onSteward?: (news: StewardNews) => void;
   readonly onAppliance?: (event: ApplianceEvent) => void;
 }
@@ -77,10 +85,12 @@ export class Service implements AsyncDisposable {
    * `Damaged`, `Incompatible` (what a file holds), `PermissionDenied`, `Aborted`
    */
   static async start(options: ServeOptions): Promise<Service> {
-    const { size, signal, name = defaultRegion, lease, listen = '127.0.0.1:7070' } = options;
+    const { signal, name = defaultRegion, lease, listen = '127.0.0.1:7070', load, save } = options;
     // Everything that can be judged is judged before anything is touched.
     checkRegionName(name);
-    if (size !== undefined) {
+    if (save !== undefined) await checkPlace(save, true);
+    const size = load === undefined ? options.size : await sizeOfImage(load, options);
+    if (size !== undefined && load === undefined) {
       planGeometry(size);
       format(size, { lease }).next();
     }
@@ -92,6 +102,12 @@ export class Service implements AsyncDisposable {
       const { onProgress } = options;
       const backing = await setAside({ size, file: options.file, signal, onProgress });
       scope.defer(() => backing.close());
+      if (load !== undefined) await fill(backing, load, options);
+      let served = false;
+      if (save !== undefined) {
+        // When the steward has left and the appliance has cut everybody off, nothing changes any more.
+        scope.defer(() => (served ? saveMemory(backing.memory, save, options.onSave ?? (() => undefined)) : undefined));
+      }
       // The steward and the appliance end before the memory does.
       scope.defer(() => appliance.close());
       appliance.expose(name, backing.memory);
@@ -108,7 +124,9 @@ export class Service implements AsyncDisposable {
         ),
       );
       await steward.start();
-      return new Service(scope, url, urls, superblock, backing.memory.size, backing.created, options.file, steward);
+      served = true;
+      const created = backing.created && load === undefined;
+      return new Service(scope, url, urls, superblock, backing.memory.size, created, options.file, steward);
     } catch (error) {
       await scope.close();
       throw error;
@@ -124,6 +142,39 @@ export class Service implements AsyncDisposable {
   }
 }
 
+/** An image says how long the region is, and everything else that is settled when a region is made. */
+async function sizeOfImage(path: string, { size, format, file }: ServeOptions): Promise<number> {
+  const own = await imageSize(path);
+  if (size !== undefined && size !== own) {
+    throw new ExomemError('InvalidArgument', `the image is of a region of ${own} bytes, not of ${size}`, {
+      where: path,
+      advice: 'leave --size out; `exomem image load` brings its files into a region of any size',
+    });
+  }
+  if (format) {
+    throw new ExomemError('InvalidArgument', 'a region that is loaded is formatted already', {
+      where: file,
+      advice: 'leave --format or --load out',
+    });
+  }
+  return own;
+}
+
+/** The bytes of an image, in memory that is new. */
+async function fill(backing: BackingMemory, path: string, { file, onProgress, signal }: ServeOptions): Promise<void> {
+  if (!backing.created) {
+    throw new ExomemError('Exists', `${file} keeps a region already`, {
+      advice: `serve it without --load, or remove it: exomem destroy ${file}`,
+    });
+  }
+  try {
+    await loadMemory(path, backing.memory, onProgress ?? (() => undefined), signal);
+  } catch (error) {
+    if (file !== undefined) await backing.close().then(() => destroyFile(file));
+    throw error;
+  }
+}
+
 /** Formats what is new; holds what a file brought against the format. Nothing is written to a region that is refused. */
 async function prepare(
   transport: Transport,
@@ -136,7 +187,7 @@ async function prepare(
   const make = (more: FormatOptions): Promise<Superblock> =>
     Promise.resolve(run(format(session.size, { lease: options.lease, ...more }), bench));
   try {
-    if (backing.created) {
+    if (backing.created && options.load === undefined) {
       try {
         return await make({ zeroed: true });
       } catch (error) {
@@ -158,7 +209,7 @@ async function prepare(
     }
     return block;
   } catch (error) {
-    if (!isExomemError(error, 'NotFormatted') || backing.created) throw error;
+    if (!isExomemError(error, 'NotFormatted') || backing.created || options.file === undefined) throw error;
     throw new ExomemError('NotFormatted', error.message, {
       where: options.file,
       advice: `exomem serve --file ${options.file} --format makes one there, and what the file holds is lost`,

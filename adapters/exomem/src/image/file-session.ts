@@ -1,5 +1,5 @@
 import { type BatchAnswer, type Capabilities, ExomemError, type MemoryStep, SessionBase } from '@exomem/core';
-import type { RegionImage } from '../dump/image.js';
+import type { RegionImage } from './region-image.js';
 
 const capabilities: Capabilities = {
   synchronous: false,

@@ -37,7 +37,8 @@ export interface Scan {
 /**
  * Holds a region at rest against what it has to be, from its bytes: independent of what allocators and recoverers believe.
  * Every page that a file refers to is withheld, by somebody who is there, in one file alone; nothing else is withheld;
- * nothing is held but what living clients were told; nobody is in the tables but who is there.
+ * nothing is held but what living clients were told; nobody is in the tables but who is there, no file has a name that was
+ * to end with one who is gone.
  */
 export async function scan(observer: Client, company: Company): Promise<Scan> {
   const { geometry, session } = observer;
@@ -65,7 +66,13 @@ export async function scan(observer: Client, company: Company): Promise<Scan> {
   }
 
   const named = new Map<number, string>();
-  const { inodes, kept } = observer.state;
+  const { inodes, kept, owned } = observer.state;
+  for (const [principal, files] of owned) {
+    for (const { inode, owner } of files) {
+      if (living.get(principal) !== owner!.incarnation)
+        wrong.push(`file ${inode} has a name, and ends with principal ${principal}, who is not there`);
+    }
+  }
   for (const [inode, { extents }] of [...inodes, ...kept]) {
     for (const { page, pages } of extents) {
       for (let at = page; at < page + pages; at++) {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, isExomemError, run, userGroups } from '@exomem/core';
-import { auditRegion } from '@exomem/core/audit';
+import { auditRegion, type JudgeOptions } from '@exomem/core/audit';
 import { tcp } from '@exomem/transport-tcp';
 import { surroundings } from 'exomem';
 import type { Ground } from './ground.js';
@@ -83,7 +83,7 @@ export class Scene implements AsyncDisposable {
     for (const until = performance.now() + patience; ; ) {
       const found = await scan(this.#observer, company);
       if (found.wrong.length === 0) {
-        await this.#audit();
+        await this.audit({ atRest: true });
         return found;
       }
       if (performance.now() > until) throw new Error(`it does not come to rest: ${found.wrong.slice(0, 8).join('; ')}`);
@@ -91,10 +91,10 @@ export class Scene implements AsyncDisposable {
     }
   }
 
-  /** The other opinion: everything that is always true of a region. */
-  async #audit(): Promise<void> {
+  /** The other opinion: everything that is always true of a region. @throws what is not */
+  async audit(options: JudgeOptions = {}): Promise<void> {
     const { session } = this.#observer;
-    const { findings, damaged } = await run(auditRegion(session.size, { atRest: true }), { session, surroundings });
+    const { findings, damaged } = await run(auditRegion(session.size, options), { session, surroundings });
     if (!damaged) return;
     const damage = findings.filter(({ severity }) => severity === 'damage');
     throw new Error(`the audit says: ${damage.map(({ oracle, what }) => `${oracle}: ${what}`).join('; ')}`);

@@ -83,6 +83,7 @@ async function storm({ count, seed = 1, lease = 1000 }: StormOptions, round: Rou
     hit += await round(doomed, chance, lease);
     // What they were told stays; what they held others have by now, or will have.
     await doomed.check(doomed.members);
+    await scene.audit();
   }
   const { acts, fenced } = await others.dismiss();
   await scene.rest();

@@ -1,9 +1,10 @@
 /**
- * A process that works in a region for as long as it is let: files in a directory of its own, anonymous memory, applications.
+ * A process that works in a region for as long as it is let: files in a directory of its own, such that end with it, open ones
+ * without a name, anonymous memory.
  * It holds everything that it reads against what it wrote, and tells of what was acknowledged.
  */
 import { writeSync } from 'node:fs';
-import { type Allocation, Client, isExomemError } from '@exomem/core';
+import { type Allocation, Client, isExomemError, type RegionFile } from '@exomem/core';
 import { tcp } from '@exomem/transport-tcp';
 import { surroundings } from 'exomem';
 import type { Fact } from './operation.js';
@@ -52,7 +53,7 @@ class Worker {
 
   async act(): Promise<void> {
     const held = this.#held.reduce((sum, { memory }) => sum + memory.length, 0);
-    switch (this.#below(6)) {
+    switch (this.#below(8)) {
       case 0:
       case 1:
         return this.#put(this.#path);
@@ -60,9 +61,42 @@ class Worker {
         return this.#remove(this.#path);
       case 3:
         return this.#look(this.#path);
+      case 4:
+        return this.#own(`${this.#home}/own`);
+      case 5:
+        return this.#scratch(`${this.#home}/scratch`);
       default:
         return held > this.#hold || (held > 0 && this.#chance() < 0.4) ? this.#giveBack() : this.#take();
     }
+  }
+
+  /** A file that ends with this process takes the place of the one before. */
+  async #own(path: string): Promise<void> {
+    const seed = this.#seeds++;
+    const length = 1 + this.#below(30_000);
+    {
+      await using file = await this.#client.namespace.open(`${path}~`, { create: true, lifetime: 'owner' });
+      await file.truncate(0);
+      await file.write(0, pattern(seed, length));
+    }
+    await this.#client.namespace.rename(`${path}~`, path);
+    await mustRead(await this.#client.namespace.open(path), seed, length);
+  }
+
+  /** A file loses its name and is written and read on. */
+  async #scratch(path: string): Promise<void> {
+    const seed = this.#seeds++;
+    const [before, length] = [1 + this.#below(30_000), 30_000 + this.#below(30_000)];
+    const file = await this.#client.namespace.open(path, { create: true, truncate: true });
+    try {
+      await file.write(0, pattern(seed, before));
+      await this.#client.namespace.unlink(path);
+      await file.write(before, pattern(seed, length - before, before));
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    await mustRead(file, seed, length);
   }
 
   /** A file is written beside its name and takes it whole. */
@@ -122,6 +156,18 @@ class Worker {
     for (const { memory, seed } of this.#held) await check(memory, seed);
     for (const path of this.#files.keys()) await this.#look(path);
     await this.#client.close();
+  }
+}
+
+/** Reads a file to its end, and closes it. */
+async function mustRead(file: RegionFile, seed: number, length: number): Promise<void> {
+  try {
+    const bytes = new Uint8Array(file.size);
+    await file.read(0, bytes);
+    if (bytes.length !== length || differs(bytes, seed) >= 0)
+      throw new Error(`an open file has lost bytes: ${bytes.length}, of ${length}, from ${differs(bytes, seed)} on`);
+  } finally {
+    await file.close();
   }
 }
 

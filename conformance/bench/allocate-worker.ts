@@ -8,12 +8,12 @@ import {
   principalWordOffset,
   runSync,
 } from '@exomem/core';
-import { sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
+import { type SharedRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import { surroundings } from './surroundings.js';
 
 /** What a thread is given to begin with. */
 export interface Given {
-  readonly region: SharedArrayBuffer[];
+  readonly region: SharedRegion;
   readonly size: number;
   /** 1 up; its principal and its word for the bare exchange. */
   readonly thread: number;

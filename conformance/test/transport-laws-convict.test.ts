@@ -1,5 +1,6 @@
 // alone
 import { type SubjectRegion, type TransportSubject, transportLaws } from '@exomem/conformance';
+import type { Capabilities } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
 import type { ApplianceFlaws } from './fixtures/loopback-appliance.js';
 import type { SessionFlaws } from './fixtures/loopback-session.js';
@@ -21,10 +22,10 @@ const flawed = (law: string, flaws: ApplianceFlaws & SessionFlaws): Case => ({
   law,
   subject: loopbackSubject(flaws),
 });
-const spoiledLoopback = (law: string, spoiler: SpoilerName): Case => ({
+const spoiledLoopback = (law: string, spoiler: SpoilerName, less: Partial<Capabilities> = {}): Case => ({
   what: `${spoiler} (asynchronous)`,
   law,
-  subject: loopbackSubject({}, spoilers[spoiler]),
+  subject: loopbackSubject({}, spoilers[spoiler], less),
 });
 /** A region of shared memory with something wrong about it rather than about its sessions. */
 const altered = (law: string, what: string, alter: (region: SubjectRegion) => Partial<SubjectRegion>): Case => {
@@ -51,7 +52,7 @@ const cases: Case[] = [
   },
   spoiled('synchronous', 'answersLater'),
   spoiled('mapped', 'viewsACopy'),
-  spoiled('undeclared', 'revokesQuietly'),
+  spoiledLoopback('undeclared', 'revokesQuietly', { revoke: 'none' }),
 
   spoiled('read-your-writes', 'answersWhatIsThereNow'),
   flawed('session-order', { reorders: true }),
@@ -90,6 +91,8 @@ const cases: Case[] = [
   flawed('revoke', { revokesOneLane: true }),
   flawed('revoke-in-flight', { revokesLater: true }),
   flawed('revoke-for-good', { forgetsRevocations: true }),
+  spoiled('revoke-needs-proof', 'revokesUnproven'),
+  spoiled('revoke-by-proof', 'provesNothing'),
   flawed('binding-outlasts-renew', { unbindsOnRenew: true }),
 
   flawed('cut-answers-everything', { lost: 'nothing' }),

@@ -37,6 +37,11 @@ export const errorTable = {
     meaning: 'the peer sent something that the protocol does not allow',
     advice: 'check that both ends are exomem, of compatible versions',
   },
+  Unproven: {
+    meaning: 'that member may still act: nobody can shut it out here, and that it has ended is not proven',
+    advice:
+      'wait for its end: `supervise` the thread that it runs in, or let its silence last for the wait of the region',
+  },
   UnsupportedCapability: {
     meaning: 'the transport, the policy or the region does not offer that',
     advice: 'look at the declared capabilities, or choose another transport',

@@ -21,6 +21,7 @@ export * from './policy/policy.js';
 export * from './policy/resolve.js';
 export { countUsage } from './policy/survey.js';
 export * from './protocol/adopt.js';
+export * from './protocol/exclusion.js';
 export * from './protocol/format.js';
 export * from './protocol/grace.js';
 export * from './protocol/membership.js';

@@ -139,14 +139,14 @@ test('space of removed files comes back, with a steward and without', async () =
 });
 
 test('who closes without having been able to publish what was written is told', async () => {
-  const { transport, open } = await region(16 * MiB);
+  const { transport } = await region(16 * MiB);
   const harsh = new FaultyTransport(
     transport,
     () => 0.5,
     () => 0,
   );
-  const join = () => Client.open({ transport: harsh, url: 'sab:r', surroundings });
-  const [a, b, c] = [await join(), await join(), await open('observer')];
+  const join = (role?: 'observer') => Client.open({ transport: harsh, url: 'sab:r', surroundings, role });
+  const [a, b, c] = [await join(), await join(), await join('observer')];
   const file = await a.namespace.open('/f', { create: true });
   await file.write(0, new Uint8Array(10_000).fill(1));
   assert.ok(await b.kick(a.member.slot));

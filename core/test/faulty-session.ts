@@ -31,7 +31,7 @@ export class FaultySession implements Session {
     /** All lanes to that region, so that one can shut out others. */
     readonly lanes: Set<FaultySession>,
   ) {
-    this.capabilities = { ...inner.capabilities, synchronous: false, mapped: false, revoke: true };
+    this.capabilities = { ...inner.capabilities, synchronous: false, mapped: false, revoke: 'immediate' };
     lanes.add(this);
   }
   get size(): number {

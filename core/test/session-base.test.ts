@@ -30,7 +30,7 @@ class ScriptedSession extends SessionBase {
     maxBatch: 2,
     stopOnFail: true,
     sessionFence: true,
-    revoke: true,
+    revoke: 'immediate',
     watch: false,
   };
   readonly size = 4_096;

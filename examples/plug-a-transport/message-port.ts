@@ -31,7 +31,7 @@ export const capabilities: Capabilities = {
   maxBatch: 256,
   stopOnFail: true,
   sessionFence: true,
-  revoke: false,
+  revoke: 'none',
   watch: false,
 };
 

@@ -92,7 +92,16 @@ const laws = transportLaws(subject, { command: (found) => `${replayVariables(fou
 test('it is excused from no other laws than these', () => {
   assert.equal(
     laws.filter(({ skip }) => skip !== undefined).map(({ id }) => id),
-    ['synchronous', 'mapped', 'revoke', 'revoke-in-flight', 'revoke-for-good', 'binding-outlasts-renew'],
+    [
+      'synchronous',
+      'mapped',
+      'revoke',
+      'revoke-in-flight',
+      'revoke-for-good',
+      'binding-outlasts-renew',
+      'revoke-needs-proof',
+      'revoke-by-proof',
+    ],
   );
 });
 test('the example of its README prints what it says', async () => {

@@ -470,7 +470,7 @@ export class Actor {
   }
 
   sweeps(): this {
-    return this.does('sweeps', () => sweepDismissed(this.custodian, true));
+    return this.does('sweeps', () => sweepDismissed(this.custodian));
   }
 
   receives(): this {
@@ -580,7 +580,7 @@ export class Actor {
     const ours = line.state === principalState.active && line.member === slot && line.memberIncarnation === incarnation;
     const identity = ours
       ? { principal, incarnation: line.incarnation, word: line.word }
-      : yield* adoptPrincipal(geometry, this.member, principal, true);
+      : yield* adoptPrincipal(geometry, this.member, principal);
     this.identities.push(identity);
     const allocator = atomic.create({ geometry, identity });
     this.applications.push(allocator);
@@ -633,7 +633,7 @@ export class Actor {
     yield* scrub(recoverer);
     yield* this.allocator.discover();
     yield* judgeSuspects(this.custodian);
-    yield* sweepDismissed(this.custodian, true);
+    yield* sweepDismissed(this.custodian);
     yield* this.allocator.surrender();
     yield* this.replica.judgeReserve();
   }

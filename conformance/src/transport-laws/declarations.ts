@@ -18,6 +18,9 @@ export const declarationLaws: Draft[] = [
       expect(Number.isSafeInteger(session.epoch), `the epoch is ${session.epoch}`);
       expect(capabilities.maxTransfer % 8 === 0, `maxTransfer is ${capabilities.maxTransfer}: pieces would tear words`);
       expect(capabilities.maxTransfer > 0 && capabilities.maxBatch > 0, 'maxTransfer and maxBatch are positive');
+      const { revoke, maxDelay } = capabilities;
+      expect(['immediate', 'proof', 'none'].includes(revoke), `revoke is ${revoke}`);
+      expect(maxDelay === undefined || maxDelay >= 0, `maxDelay is ${maxDelay}`);
       for (const fault of subject.faults ?? []) {
         expectEqual(typeof region[fault], 'function', `the fault ${fault}, which is declared, is a`);
       }
@@ -68,7 +71,7 @@ export const declarationLaws: Draft[] = [
         await expectRefused(() => attempt(call), ['UnsupportedCapability'], what);
       };
       if (!capabilities.mapped) await refused('view', () => session.view(0, 8));
-      if (!capabilities.revoke) {
+      if (capabilities.revoke === 'none') {
         await refused('revoke', () => session.revoke({ slot: 1, incarnation: 1, offset: 8 }));
       }
       if (capabilities.atomics === 'none') {

@@ -141,7 +141,9 @@ function checkCapabilities(name: string, capabilities: TransportSubject['capabil
   if (!['none', 'host', 'device'].includes(capabilities.atomics)) {
     throw wrong(`atomics is ${String(capabilities.atomics)}; "none", "host" or "device"`);
   }
-  if (capabilities.revoke === undefined) throw wrong('revoke is undefined');
+  if (!['immediate', 'proof', 'none'].includes(capabilities.revoke)) {
+    throw wrong(`revoke is ${String(capabilities.revoke)}; "immediate", "proof" or "none"`);
+  }
 }
 
 function twice({ name }: TransportSubject): SubjectUnfit {

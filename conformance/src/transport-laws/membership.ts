@@ -38,7 +38,9 @@ async function expectFenced(trial: Trial, session: Session, when: string): Promi
 }
 
 const needsRevoke = ({ capabilities }: TransportSubject): string | undefined =>
-  capabilities.revoke ? undefined : 'it declares no revoke';
+  capabilities.revoke === 'immediate' ? undefined : 'it declares no immediate revoke';
+const needsProof = ({ capabilities }: TransportSubject): string | undefined =>
+  capabilities.revoke === 'proof' ? undefined : 'it declares no revoke by proof';
 
 /** Laws on lanes that are bound to members, and on members that are shut out. */
 export const membershipLaws: Draft[] = [
@@ -210,6 +212,57 @@ export const membershipLaws: Draft[] = [
       await session.write(0, Uint8Array.of(1));
       await observer.revoke(member);
       await expectFenced(trial, session, 'of a member that was revoked after the lane had reconnected');
+    },
+  },
+  {
+    id: 'revoke-needs-proof',
+    sentence:
+      'where revoke takes a proof, it is refused while a lane of the member may go on, and that lane loses nothing',
+    skip: needsProof,
+    check: async (trial) => {
+      const observer = await trial.connect();
+      const living = await enrol(observer, 1, 'active', 3);
+      const lanes = await Promise.all([0, 1].map((lane) => trial.connect({ ...client, lane })));
+      for (const lane of lanes) await lane.bind(living);
+      await expectRefused(() => observer.revoke(living), ['Unproven'], 'revoke of a member with two lanes');
+      await lanes[0]!.close();
+      await expectRefused(() => observer.revoke(living), ['Unproven'], 'revoke of a member with one lane left');
+      await lanes[1]!.write(0, Uint8Array.of(8));
+      expectEqual(await lanes[1]!.load(0), 8n, 'a word of the member that was not revoked');
+      const unknown = await enrol(observer, 2, 'active', 3);
+      await expectRefused(() => observer.revoke(unknown), ['Unproven'], 'revoke of a member that nobody has bound');
+    },
+  },
+  {
+    id: 'revoke-by-proof',
+    sentence:
+      'where revoke takes a proof, a member whose lanes are over is revoked for good, a later incarnation is not',
+    skip: needsProof,
+    check: async (trial) => {
+      const observer = await trial.connect();
+      const victim = await enrol(observer, 1, 'active', 3);
+      for (const lane of [0, 1, 7]) {
+        const session = await trial.connect({ ...client, lane });
+        await session.bind(victim);
+        await session.close();
+      }
+      await observer.revoke(victim);
+      await observer.revoke(victim);
+      const again = await trial.connect();
+      await expectRefused(() => again.bind(victim), ['Fenced'], 'bind as a revoked incarnation');
+      await expectFenced(trial, again, 'after a refused bind');
+      // One that never got as far as to a lane.
+      const stillborn = await enrol(observer, 2, 'joining', 4);
+      await observer.revoke(stillborn);
+      const late = await trial.connect();
+      await expectRefused(() => late.bind(stillborn), ['Fenced'], 'bind as one that was revoked before it was bound');
+      const reborn = await enrol(observer, 1, 'joining', 4);
+      const fresh = await trial.connect();
+      await fresh.bind(reborn);
+      await observer.revoke(victim);
+      await expectRefused(() => observer.revoke(reborn), ['Unproven'], 'revoke of the later incarnation');
+      await fresh.write(0, Uint8Array.of(3));
+      expectEqual(await fresh.load(0), 3n, 'a word of the later incarnation');
     },
   },
 ];

@@ -94,7 +94,7 @@ export function controlMethods({ revoke }: Capabilities): Method[] {
       call: (session, { offset }, o) => session.bind({ slot: 1, incarnation: 1, offset }, o),
     },
   ];
-  if (revoke) {
+  if (revoke !== 'none') {
     methods.push({
       name: 'revoke',
       word: true,

@@ -46,13 +46,13 @@ export class Applications {
   async adopt(principal: number): Promise<Application> {
     const known = this.#active.get(principal);
     if (known !== undefined) return known;
-    const { geometry, member, session } = this.#client;
+    const { geometry, member, exclusion } = this.#client;
     const line = await this.#line(principal);
     if (line?.state === principalState.active && line.policy === 0) {
       throw new ExomemError('NotFound', `principal ${principal} is no application`);
     }
     if (line?.state === principalState.active && isOurs(line, member)) return this.#act(line);
-    const identity = await this.#client.run(adoptPrincipal(geometry, member, principal, session.capabilities.revoke));
+    const identity = await this.#client.run(adoptPrincipal(geometry, member, principal, exclusion));
     return this.#act(identity);
   }
 

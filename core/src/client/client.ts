@@ -10,6 +10,7 @@ import type { NamespaceState } from '../namespace/state.js';
 import { atomic } from '../policy/atomic.js';
 import type { AllocationPolicy, AllocationRequest, Allocator, Extent, Identity, Usage } from '../policy/policy.js';
 import { interrupted, surely } from '../policy/resolve.js';
+import { type Exclusion, exclusionOf } from '../protocol/exclusion.js';
 import { readSuperblock } from '../protocol/format.js';
 import { bequeath, handedTo, judgeSuspects, settleNames, sweepDismissed, takeIn } from '../protocol/grace.js';
 import {
@@ -258,6 +259,10 @@ export class Client implements AsyncDisposable, Owner {
   }
   get allocator(): Allocator {
     return this.#allocator ?? this.#onlyLooks();
+  }
+  /** What keeps late steps of the dead from doing harm here. */
+  get exclusion(): Exclusion {
+    return exclusionOf(this.session.capabilities, this.superblock);
   }
   get state(): NamespaceState {
     return this.replica.state;
@@ -663,14 +668,31 @@ export class Client implements AsyncDisposable, Owner {
     for (const principal of await this.#applications.handed()) this.#events.next({ type: 'handed', principal });
   }
 
-  /** Declares the member that is in that slot now dead at once, and shuts it out. Whether it was there. */
-  async kick(slot: number): Promise<boolean> {
+  /**
+   * Declares the member that is in that slot now (in that incarnation, if one is given) dead at once, and shuts it out.
+   * Whether it was there.
+   * @throws `UnsupportedCapability` where nobody is ever declared dead; `Unproven` where that takes a proof of its end, or a
+   * wait.
+   */
+  async kick(slot: number, incarnation?: number): Promise<boolean> {
+    const { exclusion } = this;
+    if (exclusion === 'none') {
+      throw new ExomemError('UnsupportedCapability', 'over this transport nobody can be shut out', {
+        where: this.where,
+      });
+    }
+    if (exclusion === 'wait') {
+      throw new ExomemError('Unproven', `member ${slot} cannot be shut out at once: steps of it may be under way`, {
+        where: this.where,
+        advice: `wait: it is declared dead when its heart has stood still for ${this.superblock.wait} ms`,
+      });
+    }
     const seen = (await this.run(readMembers(this.geometry)))[slot];
     // A heartbeat may fall between the look and the exchange: then the word is another, and the member the same.
     for (let line = seen; line !== undefined; line = (await this.run(readMembers(this.geometry)))[slot]) {
       const alive = line.state === memberState.active || line.state === memberState.joining;
-      if (!alive || line.incarnation !== seen!.incarnation) return false;
-      if (await this.run(fenceMember(this.geometry, line))) return true;
+      if (!alive || line.incarnation !== (incarnation ?? seen!.incarnation)) return false;
+      if (await this.run(fenceMember(this.geometry, line, exclusion))) return true;
     }
     return false;
   }
@@ -724,7 +746,7 @@ export class Client implements AsyncDisposable, Owner {
       const { geometry, replica, member } = this;
       const lowest = () => this.pins.lowest(replica.index);
       const custodian = { geometry, replica, allocators, member, lowest };
-      await this.runOnLog(sweepDismissed(custodian, this.session.capabilities.revoke));
+      await this.runOnLog(sweepDismissed(custodian));
     }
     if (this.#snapshots !== this.replica.root.word) {
       this.#snapshots = this.replica.root.word;

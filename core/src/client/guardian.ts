@@ -1,5 +1,6 @@
+import { isExomemError } from '../errors.js';
 import { condemn } from '../protocol/adopt.js';
-import { fenceMember, readMembers, readPrincipals } from '../protocol/membership.js';
+import { fenceMember, type MemberLine, readMembers, readPrincipals } from '../protocol/membership.js';
 import { condemnStray, recoverMember, recoverPrincipals, scrub } from '../protocol/recover.js';
 import { memberState, principalState } from '../region/words.js';
 import type { Client } from './client.js';
@@ -16,6 +17,8 @@ const scrubInterval = 5000;
 export class Guardian {
   readonly #client: Client;
   readonly #vigil = new Vigil();
+  /** Who has not moved since the last look. */
+  readonly #still = new Vigil();
   readonly #kept = new KeptVigil();
   #scrubbed = 0;
 
@@ -29,17 +32,15 @@ export class Guardian {
     const recoverer = { geometry, replica, allocator };
     const now = client.surroundings.now();
     let lines = await client.run(readMembers(geometry));
-    // Without a way to shut it out, a member that only slept could still write where others do.
-    if (client.session.capabilities.revoke) {
-      const silent = this.#vigil.observe(lines, client.member.slot, now, client.superblock.wait);
-      for (const line of silent) {
-        if (await client.run(fenceMember(geometry, line))) tell({ type: 'fenced', member: line });
-      }
-      if (silent.length > 0) lines = await client.run(readMembers(geometry));
+    const suspects = this.#suspects(lines, now);
+    for (const line of suspects) {
+      if (await this.#declareDead(line)) tell({ type: 'fenced', member: line });
     }
+    if (suspects.length > 0) lines = await client.run(readMembers(geometry));
     for (const line of lines) {
       if (line.state !== memberState.fenced) continue;
-      tell({ type: 'recovered', member: line, recovery: await client.runOnLog(recoverMember(recoverer, line)) });
+      const recovery = await client.runOnLog(recoverMember(recoverer, line));
+      if (recovery !== undefined) tell({ type: 'recovered', member: line, recovery });
     }
     const principals = await client.run(readPrincipals(geometry));
     // The members after them: who is not there then, in that incarnation, is dead.
@@ -55,5 +56,28 @@ export class Guardian {
     if (now - this.#scrubbed < scrubInterval) return;
     this.#scrubbed = now;
     await client.runOnLog(scrub(recoverer));
+  }
+
+  /** Who may be dead. Who could not be kept from writing where others do is not among them, however long it is silent. */
+  #suspects(lines: readonly MemberLine[], now: number): MemberLine[] {
+    const { exclusion, member, superblock } = this.#client;
+    if (exclusion === 'none') return [];
+    const silent = this.#vigil.observe(lines, member.slot, now, superblock.wait);
+    if (exclusion !== 'proof') return silent;
+    // A proof needs no wait, and to ask for it costs little: whoever stood still between two looks. One that is joining
+    // may not have been bound yet, and there is nothing to be known of its thread.
+    const active = lines.filter(({ state }) => state === memberState.active);
+    const joining = silent.filter(({ state }) => state === memberState.joining);
+    return [...this.#still.observe(active, member.slot, now, 0), ...joining];
+  }
+
+  async #declareDead(line: MemberLine): Promise<boolean> {
+    const { geometry, exclusion } = this.#client;
+    try {
+      return await this.#client.run(fenceMember(geometry, line, exclusion));
+    } catch (error) {
+      if (!isExomemError(error, 'Unproven')) throw error;
+      return false;
+    }
   }
 }

@@ -13,6 +13,7 @@ import {
   principalState,
 } from '../region/words.js';
 import { load } from '../transport/step.js';
+import { type Exclusion, shutOut } from './exclusion.js';
 import { bindingOf, type Member, type PrincipalLine } from './membership.js';
 import { drain, type Protocol } from './protocol.js';
 
@@ -45,13 +46,13 @@ export function* memberAlive(geometry: Geometry, principal: PrincipalWord): Prot
  * Takes a principal whose member is dead: that member is shut out first, so the one compareExchange on the principal's
  * word is all it takes. Nothing of the data moves; what is held is read from the structure afterwards.
  * @throws `NotFound` (no such principal), `Busy` (its member lives, or somebody else was faster),
- * `UnsupportedCapability` where nobody can be shut out.
+ * `Unproven` (it may still act), `UnsupportedCapability` where nobody can be shut out.
  */
 export function* adoptPrincipal(
   geometry: Geometry,
   me: Member,
   principal: number,
-  canRevoke: boolean,
+  exclusion: Exclusion = 'revoke',
 ): Protocol<Identity> {
   const offset = principalWordOffset(geometry, principal);
   const word = (yield* surely(load(offset))) as bigint;
@@ -64,12 +65,15 @@ export function* adoptPrincipal(
       advice: 'ask it to migrate, or declare it dead first: `exomem kick`',
     });
   }
-  if (!canRevoke)
+  if (exclusion === 'none' || exclusion === 'wait') {
     throw new ExomemError(
       'UnsupportedCapability',
       'over this transport nobody can be shut out, so nothing can be adopted',
     );
-  yield* surely({ op: 'revoke', member: bindingOf(geometry, now.member, now.memberIncarnation) });
+  }
+  if (!(yield* shutOut(bindingOf(geometry, now.member, now.memberIncarnation)))) {
+    throw new ExomemError('Unproven', `the member that acts for principal ${principal} may still do so`);
+  }
   const mine = encodePrincipal({ ...now, member: me.slot, memberIncarnation: me.incarnation });
   if ((yield* exchangeSurely(offset, word, mine)) !== word) {
     throw new ExomemError('Busy', `somebody else took principal ${principal}`);

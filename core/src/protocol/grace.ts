@@ -3,9 +3,9 @@ import type { FileExtent } from '../namespace/operation.js';
 import type { NamespaceReplica } from '../namespace/replica.js';
 import type { NamespaceState } from '../namespace/state.js';
 import type { Allocator, Identity } from '../policy/policy.js';
-import { surely } from '../policy/resolve.js';
 import type { Geometry } from '../region/geometry.js';
 import { memberState, principalState } from '../region/words.js';
+import { shutOut } from './exclusion.js';
 import { bindingOf, dropPrincipal, handOver, type Member, readMembers, readPrincipals } from './membership.js';
 import type { Protocol } from './protocol.js';
 
@@ -47,15 +47,15 @@ export function* judgeSuspects({ geometry, replica, allocators }: Custodian): Pr
  * Frees dismissed pages that no member can look at any more, in this order: what every member has published, then the log
  * to its end, then the words. How many pages.
  */
-export function* sweepDismissed(custodian: MemberCustodian, canRevoke: boolean): Protocol<number> {
+export function* sweepDismissed(custodian: MemberCustodian): Protocol<number> {
   const { geometry, replica, allocators, member } = custodian;
   let applied = Number.MAX_SAFE_INTEGER;
   for (const line of yield* readMembers(geometry)) {
-    if (line.slot === member.slot) applied = Math.min(applied, custodian.lowest());
-    else if (line.state === memberState.joining || line.state === memberState.active)
-      applied = Math.min(applied, line.applied);
-    else if (line.state === memberState.fenced && canRevoke)
-      yield* surely({ op: 'revoke', member: bindingOf(geometry, line.slot, line.incarnation) });
+    const { slot, incarnation, state } = line;
+    if (slot === member.slot) applied = Math.min(applied, custodian.lowest());
+    else if (state === memberState.free) continue;
+    else if (state === memberState.fenced && (yield* shutOut(bindingOf(geometry, slot, incarnation)))) continue;
+    else applied = Math.min(applied, line.applied);
   }
   // Whoever has a file open that lost its name says so in the log before it publishes that.
   yield* replica.catchUp();

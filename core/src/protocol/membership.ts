@@ -30,6 +30,7 @@ import {
 import type { BatchAnswer } from '../transport/step.js';
 import { compareExchange, load, read, write } from '../transport/step.js';
 import type { MemberBinding } from '../transport/transport.js';
+import { type Exclusion, shutOut } from './exclusion.js';
 import { batch, drain, type Protocol, pause, random } from './protocol.js';
 
 /** A member slot that is ours. */
@@ -169,12 +170,14 @@ export function* joinMember(geometry: Geometry, introduction: Introduction): Pro
   });
 }
 
-/** Every FENCED member to which no principal refers becomes FREE. How many. */
+/** Every FENCED member that is shut out and to which no principal refers becomes FREE. How many. */
 export function* collectLeavers(geometry: Geometry): Protocol<number> {
-  const lines = (yield* readMembers(geometry)).filter((line) => line.state === memberState.fenced);
+  const lines: MemberLine[] = [];
+  for (const line of yield* readMembers(geometry)) {
+    if (line.state !== memberState.fenced) continue;
+    if (yield* shutOut(bindingOf(geometry, line.slot, line.incarnation))) lines.push(line);
+  }
   if (lines.length === 0) return 0;
-  for (const { slot, incarnation } of lines)
-    yield* surely({ op: 'revoke', member: bindingOf(geometry, slot, incarnation) });
   const principals = yield* readPrincipals(geometry);
   let freed = 0;
   for (const { slot, incarnation, word } of lines) {
@@ -332,12 +335,18 @@ export function* handOver(geometry: Geometry, identity: Identity, to: MemberLine
   return true;
 }
 
-/** Declares a member dead whose word is still `word`. Whether that was so. */
-export function* fenceMember(geometry: Geometry, line: MemberLine): Protocol<boolean> {
+/**
+ * Declares a member dead whose word is still `word`. Whether that was so. Where nobody can be shut out, `exclusion` says what
+ * makes it right: `wait` that the caller has seen that word for the wait of the region.
+ * @throws `Unproven` where it takes a proof of its end, and there is none: nothing has happened then.
+ */
+export function* fenceMember(geometry: Geometry, line: MemberLine, exclusion: Exclusion = 'revoke'): Protocol<boolean> {
   const binding = bindingOf(geometry, line.slot, line.incarnation);
   const fencedWord = encodeMember({ ...decodeMember(line.word), state: memberState.fenced });
+  // A proof stays one; but who is shut out before it is declared dead could have moved in between.
+  if (exclusion === 'proof') yield* surely({ op: 'revoke', member: binding });
   if ((yield* exchangeSurely(binding.offset, line.word, fencedWord)) !== line.word) return false;
-  yield* surely({ op: 'revoke', member: binding });
+  if (exclusion === 'revoke') yield* surely({ op: 'revoke', member: binding });
   return true;
 }
 

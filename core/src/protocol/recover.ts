@@ -19,6 +19,7 @@ import {
 } from '../region/words.js';
 import { load, read } from '../transport/step.js';
 import { condemn, decodeKeep } from './adopt.js';
+import { shutOut } from './exclusion.js';
 import { bindingOf, type MemberLine, type PrincipalLine, readMembers, readPrincipals } from './membership.js';
 import type { Protocol } from './protocol.js';
 
@@ -39,11 +40,15 @@ export interface Recovery {
 /**
  * Recovers a FENCED member: its anonymous memory becomes free, the pages of its files get a new custodian (who judges them
  * next), its slot is free. Each step is idempotent: any number of recoverers may be at it at once, and any may die anywhere.
+ * Undefined: it may still act, since nobody can shut it out and its end is not proven; nothing has happened.
  */
-export function* recoverMember(recoverer: Recoverer, { slot, incarnation, word }: MemberLine): Protocol<Recovery> {
+export function* recoverMember(
+  recoverer: Recoverer,
+  { slot, incarnation, word }: MemberLine,
+): Protocol<Recovery | undefined> {
   const { geometry } = recoverer;
   // Whoever declared it dead may have died before it could shut it out.
-  yield* surely({ op: 'revoke', member: bindingOf(geometry, slot, incarnation) });
+  if (!(yield* shutOut(bindingOf(geometry, slot, incarnation)))) return undefined;
   const dying: PrincipalLine[] = [];
   for (const line of yield* readPrincipals(geometry)) {
     if (line.state === principalState.free) continue;

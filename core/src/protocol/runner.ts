@@ -43,7 +43,7 @@ function execute(step: Step, bench: Bench, wait: boolean): Awaitable<StepResult 
     case 'renew':
       return session.renew();
     case 'revoke':
-      return session.capabilities.revoke ? session.revoke(step.member) : undefined;
+      return session.capabilities.revoke === 'none' ? undefined : session.revoke(step.member);
     case 'drain':
       return bench.drain?.();
     case 'pause':

@@ -155,7 +155,7 @@ export abstract class SessionBase implements Session {
 
   revoke(member: MemberBinding, options?: CallOptions): Awaitable<void> {
     this.checkWord(member.offset);
-    if (!this.capabilities.revoke) {
+    if (this.capabilities.revoke === 'none') {
       throw new ExomemError('UnsupportedCapability', 'this transport cannot revoke a member', { where: this.where });
     }
     return this.#run(() => this.doRevoke(member), options, true);

@@ -22,8 +22,16 @@ export interface Capabilities {
   readonly stopOnFail: boolean;
   /** A new epoch of a lane fences the earlier ones: none of their steps lands any more. */
   readonly sessionFence: boolean;
-  /** `revoke()` stops a member's steps on every lane, delayed ones too. */
-  readonly revoke: boolean;
+  /**
+   * How a member is shut out. `immediate`: `revoke()` stops its steps on every lane at once, delayed ones too. `proof`:
+   * nobody can be stopped, and `revoke()` succeeds once it is proven that what the member ran in has ended. `none`: neither.
+   */
+  readonly revoke: 'immediate' | 'proof' | 'none';
+  /**
+   * Where nobody can be shut out: milliseconds, counted from the call, within which a step of a session lands or never
+   * does. Absent: nobody can say.
+   */
+  readonly maxDelay?: number;
   /** The transport can wait for a word to change. */
   readonly watch: boolean;
 }
@@ -54,7 +62,7 @@ export interface MemberBinding {
  *
  * Errors: `OutOfRange`, `Unaligned`, `InvalidArgument` (nothing happened); `Aborted`, `DeadlineExceeded`,
  * `Disconnected`, `Closed` (nothing happened); `OutcomeUnknown` (it may have happened: `renew()`, then read the word);
- * `Fenced` (this lane or its member was shut out); `UnsupportedCapability`, `PermissionDenied`, `ProtocolError`.
+ * `Fenced` (this lane or its member was shut out); `Unproven` (`revoke()` alone); `UnsupportedCapability`, `PermissionDenied`, `ProtocolError`.
  */
 export interface Session {
   readonly capabilities: Capabilities;
@@ -85,7 +93,10 @@ export interface Session {
    * answered. When it returns, no step of an earlier epoch lands any more.
    */
   renew(options?: CallOptions): Awaitable<void>;
-  /** Shuts out every lane that is bound to the member, at once and for good. */
+  /**
+   * Shuts out every lane that is bound to the member, for good: when it returns, no step of that member lands any more.
+   * Where the capability says `proof` this waits for nothing: `Unproven` while the member may run on, and nothing changed.
+   */
   revoke(member: MemberBinding, options?: CallOptions): Awaitable<void>;
   /** The memory of the region itself. `UnsupportedCapability` unless `mapped`; `Fragmented` over a segment's edge. */
   view(offset: number, length: number): Uint8Array;

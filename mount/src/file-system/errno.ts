@@ -16,6 +16,7 @@ export const errnoTable = {
   OutcomeUnknown: 'EIO',
   Disconnected: 'EIO',
   ProtocolError: 'EIO',
+  Unproven: 'EBUSY',
   UnsupportedCapability: 'EOPNOTSUPP',
   // The kernel looks the path up again when it hears this, so a name that was replaced meanwhile is no failure.
   StaleHandle: 'ESTALE',

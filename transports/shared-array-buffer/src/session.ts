@@ -1,7 +1,9 @@
+import { threadId } from 'node:worker_threads';
 import type { BatchAnswer, Capabilities, MemberBinding, MemoryStep, RegionMemory } from '@exomem/core';
 import { ExomemError, notRun, SessionBase } from '@exomem/core';
+import type { Place, Roster } from './roster.js';
 
-export const capabilities: Capabilities = {
+const withoutRoster: Capabilities = {
   synchronous: true,
   mapped: true,
   atomics: 'host',
@@ -10,9 +12,11 @@ export const capabilities: Capabilities = {
   maxBatch: 2 ** 32 - 1,
   stopOnFail: true,
   sessionFence: true,
-  revoke: false,
+  revoke: 'none',
   watch: false,
 };
+/** No thread can be shut out of memory that it has; that it has ended can be known. */
+const withRoster: Capabilities = { ...withoutRoster, revoke: 'proof' };
 
 /** The states of a member word in which a lane may be bound to the member. */
 const JOINING = 1;
@@ -23,10 +27,13 @@ const ACTIVE = 2;
  * no outcome is unknown, and an earlier epoch has nothing left that could land.
  */
 export class SharedArrayBufferSession extends SessionBase {
-  readonly capabilities: Capabilities = capabilities;
+  readonly capabilities: Capabilities;
   readonly size: number;
   readonly where: string;
   readonly #memory: RegionMemory;
+  readonly #roster: Roster | undefined;
+  /** Where the roster has this lane, while it is bound. */
+  #place: Place | undefined;
   readonly #onClose: (session: SharedArrayBufferSession) => void;
   #epoch: number;
   /** Why every step of this lane is refused; undefined while none is. */
@@ -37,13 +44,15 @@ export class SharedArrayBufferSession extends SessionBase {
   #superseded = false;
 
   constructor(
-    memory: RegionMemory,
+    { memory, roster }: { readonly memory: RegionMemory; readonly roster: Roster | undefined },
     where: string,
     epoch: number,
     onClose: (session: SharedArrayBufferSession) => void,
   ) {
     super();
     this.#memory = memory;
+    this.#roster = roster;
+    this.capabilities = roster === undefined ? withoutRoster : withRoster;
     this.size = memory.size;
     this.where = where;
     this.#epoch = epoch;
@@ -57,6 +66,7 @@ export class SharedArrayBufferSession extends SessionBase {
   /** A later epoch of the same lane was opened elsewhere: this one is over. */
   supersede(): void {
     this.#superseded = true;
+    this.#leave();
     this.#fence = 'a later session of this lane took its place';
   }
 
@@ -125,8 +135,11 @@ export class SharedArrayBufferSession extends SessionBase {
       this.#refuse();
     }
     this.#spent = true;
-    if (!isAlive(this.#memory.load(member.offset), member.incarnation)) {
-      this.#fence = `member ${member.slot} is not alive as incarnation ${member.incarnation}`;
+    const { slot, incarnation, offset } = member;
+    this.#place ??= this.#roster?.enter(slot, incarnation, threadId);
+    if (!isAlive(this.#memory.load(offset), incarnation) || this.#roster?.isRevoked(slot, incarnation)) {
+      this.#leave();
+      this.#fence = `member ${slot} is not alive as incarnation ${incarnation}`;
       this.#refuse();
     }
     this.#bound = member;
@@ -143,9 +156,20 @@ export class SharedArrayBufferSession extends SessionBase {
     this.#epoch += 1;
     this.#spent = false;
     this.#bound = undefined;
+    this.#leave();
   }
 
-  protected doRevoke(): undefined {}
+  /** No thread can be stopped: this only finds out whether those of that member have ended. */
+  protected doRevoke({ slot, incarnation, offset }: MemberBinding): undefined {
+    if (this.#fence !== undefined) this.#refuse();
+    const word = this.#memory.load(offset);
+    const alive = isAlive(word, incarnation);
+    // Who has won a slot and died before it bound a lane has never done anything; it is kept from doing so.
+    const standing = this.#roster!.revoke(slot, incarnation, alive && stateOf(word) === JOINING);
+    if (standing === 'over' || (standing === 'unknown' && !alive)) return;
+    const why = standing === 'bound' ? 'its thread has not ended' : 'no thread of this process has bound a lane to it';
+    throw new ExomemError('Unproven', `member ${slot} may still act: ${why}`, { where: this.where });
+  }
 
   protected override doView(offset: number, length: number): Uint8Array {
     if (this.#fence !== undefined) this.#refuse();
@@ -153,7 +177,13 @@ export class SharedArrayBufferSession extends SessionBase {
   }
 
   protected doClose(): undefined {
+    this.#leave();
     this.#onClose(this);
+  }
+
+  #leave(): void {
+    if (this.#place !== undefined) this.#roster?.leave(this.#place);
+    this.#place = undefined;
   }
 
   #refuse(): never {
@@ -163,6 +193,10 @@ export class SharedArrayBufferSession extends SessionBase {
 
 /** Whether a member word `{state:4 | inc:20 | beat:40}` shows the incarnation joining or active. */
 function isAlive(word: bigint, incarnation: number): boolean {
-  const state = Number(word >> 60n);
+  const state = stateOf(word);
   return (state === JOINING || state === ACTIVE) && Number((word >> 40n) & 0xfffffn) === incarnation;
+}
+
+function stateOf(word: bigint): number {
+  return Number(word >> 60n);
 }

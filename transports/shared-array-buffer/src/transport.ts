@@ -1,9 +1,11 @@
 import type { ConnectOptions, Transport } from '@exomem/core';
 import { ExomemError, RegionMemory } from '@exomem/core';
+import type { SharedRegion } from './region.js';
+import { Roster } from './roster.js';
 import { SharedArrayBufferSession } from './session.js';
 
-/** The buffers of each region by its name, as {@link createRegion} gives them. */
-export type Regions = Readonly<Record<string, SharedArrayBuffer | readonly SharedArrayBuffer[]>>;
+/** Each region by its name: as {@link createRegion} gives it, or bare buffers, which have no roster. */
+export type Regions = Readonly<Record<string, SharedRegion | SharedArrayBuffer | readonly SharedArrayBuffer[]>>;
 
 /** The transport of regions that this thread shares. */
 export interface SharedArrayBufferTransport extends Transport {
@@ -17,9 +19,10 @@ export interface SharedArrayBufferTransport extends Transport {
  * @throws `InvalidArgument` if a region's buffers make no region.
  */
 export function sharedArrayBuffer(regions: Regions): SharedArrayBufferTransport {
-  const memories = new Map<string, RegionMemory>();
-  for (const [name, buffers] of Object.entries(regions)) {
-    memories.set(name, new RegionMemory(buffers instanceof SharedArrayBuffer ? [buffers] : buffers));
+  const known = new Map<string, { readonly memory: RegionMemory; readonly roster: Roster | undefined }>();
+  for (const [name, given] of Object.entries(regions)) {
+    const { segments, roster } = sharedRegion(given);
+    known.set(name, { memory: new RegionMemory(segments), roster: roster && new Roster(roster) });
   }
   const lanes = new Map<string, SharedArrayBufferSession>();
 
@@ -43,17 +46,17 @@ export function sharedArrayBuffer(regions: Regions): SharedArrayBufferTransport 
       throw new ExomemError('InvalidArgument', `no such lane: ${lane}`, { where: url, advice: 'lanes are 0 to 65535' });
     }
     const name = url.slice('sab:'.length);
-    const memory = memories.get(name);
-    if (memory === undefined) {
+    const region = known.get(name);
+    if (region === undefined) {
       throw new ExomemError('NotFound', `there is no region "${name}" in this thread`, {
         where: url,
-        advice: `known here: ${[...memories.keys()].join(', ') || 'none'}`,
+        advice: `known here: ${[...known.keys()].join(', ') || 'none'}`,
       });
     }
     const key = `${Buffer.from(clientId).toString('hex')}/${lane}/${name}`;
     const earlier = lanes.get(key);
     earlier?.supersede();
-    const session = new SharedArrayBufferSession(memory, url, (earlier?.epoch ?? 0) + 1, (closed) => {
+    const session = new SharedArrayBufferSession(region, url, (earlier?.epoch ?? 0) + 1, (closed) => {
       if (lanes.get(key) === closed) lanes.delete(key);
     });
     lanes.set(key, session);
@@ -67,4 +70,9 @@ export function sharedArrayBuffer(regions: Regions): SharedArrayBufferTransport 
     open,
     connect: async (url, options) => open(url, options),
   };
+}
+
+function sharedRegion(given: SharedRegion | SharedArrayBuffer | readonly SharedArrayBuffer[]): SharedRegion {
+  if (given instanceof SharedArrayBuffer) return { segments: [given] };
+  return 'segments' in given ? given : { segments: given };
 }

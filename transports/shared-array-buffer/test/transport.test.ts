@@ -16,11 +16,11 @@ function refuses(call: () => unknown, code: ErrorCode): void {
 test('a region is zero, and of segments where it is long', () => {
   for (const bytes of [0, -8, 12, 8.5, Number.NaN, 2 ** 53]) refuses(() => createRegion(bytes), 'OutOfRange');
   assert.equal(
-    createRegion(4096).map((segment) => segment.byteLength),
+    createRegion(4096).segments.map((segment) => segment.byteLength),
     [4096],
   );
   assert.equal(
-    createRegion(segmentBytes + 64).map((segment) => segment.byteLength),
+    createRegion(segmentBytes + 64).segments.map((segment) => segment.byteLength),
     [segmentBytes, 64],
   );
 });

@@ -30,6 +30,7 @@ export const outcomes: Record<ErrorCode, Outcome> = {
   OutcomeUnknown: 'unreachable',
   Disconnected: 'unreachable',
   ProtocolError: 'unusable',
+  Unproven: 'refused',
   UnsupportedCapability: 'unavailable',
   StaleHandle: 'notFound',
   Aborted: 'interrupted',

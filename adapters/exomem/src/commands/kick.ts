@@ -1,9 +1,9 @@
-import { type Client, ExomemError, fenceMember, isExomemError, type MemberLine } from '@exomem/core';
+import { type Client, isExomemError, type MemberLine } from '@exomem/core';
 import { confirm } from '../command/confirm.js';
 import type { Context } from '../command/context.js';
 import { describe } from '../command/failure.js';
 import { parseMember } from '../command/number.js';
-import { isThere, nameOf, Roster } from './roster.js';
+import { nameOf, Roster } from './roster.js';
 
 /** Declares a member dead at once, after it was shown what becomes of what it holds. */
 export async function kick(
@@ -49,20 +49,10 @@ export async function confirmDeath(
 
 /**
  * Shuts out the member that was shown, and no other that has its slot since. Whether it was there still.
- * @throws `UnsupportedCapability` where nobody can be shut out.
+ * @throws `UnsupportedCapability` where nobody can be shut out, `Unproven` where that takes a wait.
  */
-export async function fence(client: Client, { slot, incarnation }: MemberLine): Promise<boolean> {
-  if (!client.session.capabilities.revoke) {
-    throw new ExomemError('UnsupportedCapability', 'over this transport nobody can be shut out', {
-      where: client.where,
-    });
-  }
-  for (;;) {
-    const line = (await client.members()).members[slot]!;
-    if (!isThere(line) || line.incarnation !== incarnation) return false;
-    // Its heart may have beaten since the look at its line.
-    if (await client.run(fenceMember(client.geometry, line))) return true;
-  }
+export function fence(client: Client, { slot, incarnation }: MemberLine): Promise<boolean> {
+  return client.kick(slot, incarnation);
 }
 
 /** Recovers what the dead held, as a steward would do. That it fails takes nothing back. */

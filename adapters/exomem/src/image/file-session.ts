@@ -9,7 +9,7 @@ const capabilities: Capabilities = {
   maxBatch: 1024,
   stopOnFail: false,
   sessionFence: false,
-  revoke: false,
+  revoke: 'none',
   watch: false,
 };
 

@@ -78,7 +78,7 @@ export class TcpSession extends SessionBase {
       maxBatch: welcome.maxBatch,
       stopOnFail: true,
       sessionFence: true,
-      revoke: true,
+      revoke: 'immediate',
       watch: false,
     };
   }

@@ -2,6 +2,7 @@ import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import fc from 'fast-check';
 import { judge, readImage } from '../src/audit/index.js';
+import { fenceAll } from '../src/client/checkpoint-layout.js';
 import {
   Client,
   decodeState,
@@ -10,10 +11,12 @@ import {
   type FileOwner,
   format,
   isExomemError,
+  keepForever,
   type LogRecord,
   memberState,
   NamespaceState,
   type Operation,
+  principalState,
   runSync,
   Steward,
 } from '../src/index.js';
@@ -423,6 +426,29 @@ test('of an application that nobody keeps, or keeps no longer, end with it', asy
   await settled(keeper);
   await a.close().catch(() => undefined);
   await end();
+});
+
+test('what is saved of a region has the files of who is kept, and of nobody who has ended', () => {
+  const state = new NamespaceState(pageSize);
+  const owners = { gone: [2, 1], again: [3, 1], dies: [4, 2], kept: [5, 3], anew: [6, 1], survives: [9, 1] } as const;
+  for (const [name, [principal, incarnation]] of Object.entries(owners)) {
+    const operations = [creates(name, { principal, incarnation })];
+    state.apply({ index: state.index, lap: 0, author: 9, incarnation: 1, sequence: state.index, operations });
+  }
+  const { active, free } = principalState;
+  const lines = [
+    [2, free, 1, 0],
+    [3, active, 2, 0],
+    [4, active, 2, 0],
+    [5, active, 3, keepForever],
+    [6, active, 2, keepForever],
+    [9, active, 1, 0],
+  ].map(([principal, state, incarnation, policy]) => ({
+    ...{ principal: principal!, state: state!, incarnation: incarnation!, policy: policy! },
+    ...{ member: 1, memberIncarnation: 1, word: 0n },
+  }));
+  fenceAll(state, lines, { principal: 9, incarnation: 1, word: 0n });
+  assert.equal([...state.directory(1).entries.keys()], ['kept', 'survives']);
 });
 
 test('an audit sees a file whose owner is no more', async () => {

@@ -1,4 +1,5 @@
 import { ExomemError } from '../errors.js';
+import type { FileOwner } from '../namespace/operation.js';
 import { encodeSnapshotHeader, encodeState, snapshotHeaderBytes } from '../namespace/snapshot.js';
 import type { NamespaceState } from '../namespace/state.js';
 import type { Occupancy } from '../policy/occupancy.js';
@@ -50,13 +51,16 @@ export function isKept({ state, policy }: PrincipalLine): boolean {
 
 /**
  * What the namespace comes to when all have died but `survivor` and the applications that are kept: one more record of
- * `survivor` fences them.
+ * `survivor` fences them, and ends the files of whoever has ended since the log was read.
  */
 export function fenceAll(state: NamespaceState, principals: readonly PrincipalLine[], survivor: Identity): void {
   const dead = principals.filter(
     (line) => line.state !== principalState.free && !isKept(line) && line.principal !== survivor.principal,
   );
-  if (dead.length === 0) return;
+  const stay = new Set([survivor, ...principals.filter(isKept)].map(nameOf));
+  const owners = [...state.owned.values()].flatMap((files) => [...files].map(({ owner }) => owner!));
+  const ended = new Map(owners.filter((owner) => !stay.has(nameOf(owner))).map((owner) => [nameOf(owner), owner]));
+  if (dead.length === 0 && ended.size === 0) return;
   const last = state.sequences.get(survivor.principal);
   const sequence = last?.incarnation === survivor.incarnation ? last.sequence + 1 : 1;
   state.apply({
@@ -65,8 +69,15 @@ export function fenceAll(state: NamespaceState, principals: readonly PrincipalLi
     author: survivor.principal,
     incarnation: survivor.incarnation,
     sequence,
-    operations: dead.map(({ principal, incarnation }) => ({ op: 'fence', principal, incarnation, adopt: false })),
+    operations: [
+      ...dead.map(({ principal, incarnation }) => ({ op: 'fence', principal, incarnation, adopt: false }) as const),
+      ...[...ended.values()].map((owner) => ({ op: 'disown', ...owner }) as const),
+    ],
   });
+}
+
+function nameOf({ principal, incarnation }: FileOwner): string {
+  return `${principal}.${incarnation}`;
 }
 
 /** Runs of memory that applications which are kept have been given, as these words show them. */

@@ -173,6 +173,20 @@ program('a program that is killed lets go of what it had open', async () => {
   await taken(0);
 });
 
+program('what is removed where it is open is read on there, and is gone when its mount dies', async () => {
+  await fs.writeFile(join(a.dir, 'f'), 'a'.repeat(filePages * pageSize));
+  await using reading = new Program(reader, a.dir);
+  assert.is(await reading.line(), 'open');
+  await fs.unlink(join(a.dir, 'f'));
+  assert.equal(await fs.readdir(b.dir), []);
+  reading.say('read');
+  assert.is(await reading.line(), 'True');
+  await taken(filePages);
+  await kill(a);
+  await taken(0);
+  assert.equal(await fs.readdir(b.dir), []);
+});
+
 program(
   'so does a mount whose process is killed, after the wait; and the one that removed it may die, too',
   async () => {

@@ -1,4 +1,5 @@
 export { withNodeTest, withUvu, withVitest } from './bindings.js';
+export * from './faulty-transport/index.js';
 export * from './policy-laws/index.js';
 export * from './report/index.js';
 export * from './transport-laws/index.js';

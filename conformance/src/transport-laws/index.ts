@@ -21,7 +21,6 @@ import type { Effort, TransportLawOptions } from './options.js';
 import { readingLaws } from './reading.js';
 import type { TransportSubject } from './subject.js';
 
-export { FaultyLink } from '../faulty-transport/link.js';
 export { connectOptions, type Law } from './case.js';
 export { type Found, readCorpus, replayFromEnvironment, replayVariables } from './corpus.js';
 export { LawBroken } from './expect.js';

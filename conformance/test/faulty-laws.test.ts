@@ -4,13 +4,14 @@ import { toSuite } from './fixtures/to-suite.js';
 
 // Whatever it wraps, a faulty transport keeps the contract: by itself, and while things go wrong that no caller can see.
 const file = 'conformance/test/faulty-laws';
-const never = ['synchronous', 'mapped'];
-const withoutRevoke = [...never, 'revoke', 'revoke-in-flight', 'revoke-for-good', 'binding-outlasts-renew'];
+const proofs = ['revoke-needs-proof', 'revoke-by-proof'];
+const never = ['synchronous', 'mapped', ...proofs];
+const revokes = ['revoke', 'revoke-in-flight', 'revoke-for-good', 'binding-outlasts-renew'];
+const provable = ['synchronous', 'mapped', ...revokes];
 const effort = { runs: 15, increments: 500, tearing: 150, cuts: 5, patience: 30_000 };
 const unseen = { weather: { seed: 5, rate: 0.1, kinds: ['delay', 'tear', 'slow'] } } as const;
 
 toSuite(faultySubject('shared memory', 'no fault', {}), file, never, effort);
-toSuite(faultySubject('shared memory', 'no fault and no revoke', {}, false), file, withoutRevoke, effort);
+toSuite(faultySubject('shared memory', 'no fault, revoke by proof', {}, 'proof'), file, provable, effort);
 toSuite(faultySubject('shared memory', 'delays and tears', unseen), file, never, effort);
 toSuite(faultySubject('tcp', 'no fault', {}), file, never, effort);
-toSuite(faultySubject('tcp', 'delays and tears', unseen), file, never, effort);

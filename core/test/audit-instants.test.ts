@@ -1,10 +1,10 @@
 // deadline: 240s
+import { faulty } from '@exomem/conformance';
 import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import fc from 'fast-check';
 import { judge, readImage } from '../src/audit/index.js';
 import { type Allocation, Client, ExomemError, type FormatOptions, format, runSync, Steward } from '../src/index.js';
-import { FaultyTransport } from './faulty-session.js';
 import { Witness, witnessed } from './fixtures/witness.js';
 import { surroundings } from './surroundings.js';
 
@@ -36,9 +36,8 @@ async function storm(seed: number, { losses, deaths, steward: withSteward, shape
   const options = { lease, logSlots: 64, arenaBytes: 32 * 1024, memberSlots: 12, principalSlots: 32, ...shape };
   runSync(format(session.size, options), { session, surroundings });
   const witness = new Witness(session, generator(seed + 1), share);
-  let rate = losses;
-  const transport = new FaultyTransport(witnessed(inner, witness), chance, () => rate);
-  const steady = new FaultyTransport(transport.inner, chance, () => 0, transport.lanes);
+  const transport = faulty(witnessed(inner, witness), { weather: { seed, rate: losses } }, { revoke: true });
+  const steady = transport.steady();
   const calm = {
     ...surroundings,
     sleep: (milliseconds: number, signal?: AbortSignal) => surroundings.sleep(Math.min(milliseconds, 20), signal),
@@ -139,7 +138,7 @@ async function storm(seed: number, { losses, deaths, steward: withSteward, shape
     await client.close();
   };
   const works = await Promise.allSettled([1, 2, 3].map(work));
-  rate = 0;
+  transport.calm = true;
   await steward.stop();
   await keeper.close();
   for (const client of gone) await client.close().catch(() => undefined);

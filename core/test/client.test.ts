@@ -1,7 +1,7 @@
+import { faulty } from '@exomem/conformance';
 import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import { Client, format, isExomemError, runSync, Steward } from '../src/index.js';
-import { FaultyTransport } from './faulty-session.js';
 import { surroundings } from './surroundings.js';
 
 const MiB = 1024 * 1024;
@@ -140,11 +140,7 @@ test('space of removed files comes back, with a steward and without', async () =
 
 test('who closes without having been able to publish what was written is told', async () => {
   const { transport } = await region(16 * MiB);
-  const harsh = new FaultyTransport(
-    transport,
-    () => 0.5,
-    () => 0,
-  );
+  const harsh = faulty(transport, {}, { revoke: true });
   const join = (role?: 'observer') => Client.open({ transport: harsh, url: 'sab:r', surroundings, role });
   const [a, b, c] = [await join(), await join(), await join('observer')];
   const file = await a.namespace.open('/f', { create: true });

@@ -1,3 +1,4 @@
+import { faulty } from '@exomem/conformance';
 import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import fc from 'fast-check';
@@ -22,7 +23,6 @@ import {
 } from '../src/index.js';
 import { ByteReader, ByteWriter } from '../src/namespace/bytes.js';
 import { decodeOperation, encodeOperation } from '../src/namespace/operation.js';
-import { FaultyTransport } from './faulty-session.js';
 import { surroundings } from './surroundings.js';
 
 const test = suite('files that end with their owner');
@@ -260,11 +260,7 @@ async function region() {
   const session = await inner.connect('sab:r', { clientId: new Uint8Array(16), lane: 0 });
   const bench = { session, surroundings };
   runSync(format(session.size, { zeroed: true, lease: 1000, wait: 1200 }), bench);
-  const transport = new FaultyTransport(
-    inner,
-    () => 0.5,
-    () => 0,
-  );
+  const transport = faulty(inner, {}, { revoke: true });
   const open = (role: 'member' | 'steward' = 'member') => Client.open({ transport, url: 'sab:r', surroundings, role });
   const keeper = await open('steward');
   const steward = new Steward(keeper, { interval: 20 });

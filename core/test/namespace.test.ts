@@ -1,4 +1,5 @@
 // deadline: 240s
+import { faulty } from '@exomem/conformance';
 import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import fc from 'fast-check';
@@ -13,7 +14,6 @@ import {
   type Session,
   Steward,
 } from '../src/index.js';
-import { FaultyTransport } from './faulty-session.js';
 import { surroundings } from './surroundings.js';
 
 const test = suite('namespace');
@@ -38,7 +38,6 @@ function audit(session: Session, atRest: boolean): void {
 
 async function chaos(seed: number, rate: number, deaths: number): Promise<void> {
   const chance = generator(seed);
-  let faults = rate;
   const inner = sharedArrayBuffer({ r: createRegion(6 * 1024 * 1024) });
   const session = await inner.connect('sab:r', { clientId: new Uint8Array(16), lane: 0 });
   runSync(
@@ -54,8 +53,8 @@ async function chaos(seed: number, rate: number, deaths: number): Promise<void> 
       surroundings,
     },
   );
-  const transport = new FaultyTransport(inner, chance, () => faults);
-  const steady = new FaultyTransport(inner, chance, () => 0, transport.lanes);
+  const transport = faulty(inner, { weather: { seed, rate } }, { revoke: true });
+  const steady = transport.steady();
   const calm = {
     ...surroundings,
     sleep: (milliseconds: number, signal?: AbortSignal) => surroundings.sleep(Math.min(milliseconds, 20), signal),
@@ -175,7 +174,7 @@ async function chaos(seed: number, rate: number, deaths: number): Promise<void> 
     await client.close();
   };
   await Promise.all([1, 2, 3].map(work));
-  faults = 0;
+  transport.calm = true;
   const late = await open();
   await keeper.refresh();
   await late.refresh();

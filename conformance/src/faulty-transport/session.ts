@@ -62,12 +62,13 @@ export class FaultySession extends SessionBase {
     this.#setting = setting;
     this.size = inner.size;
     this.where = setting.url;
-    const { capabilities } = inner;
+    // It promises no bound on delays: plans have none.
+    const { maxDelay: _, ...capabilities } = inner.capabilities;
     this.capabilities = {
       ...capabilities,
       synchronous: false,
       mapped: false,
-      revoke: setting.emulatesRevoke ? true : capabilities.revoke,
+      revoke: setting.emulatesRevoke ? 'immediate' : capabilities.revoke,
     };
     setting.lanes.sessions.add(this);
   }
@@ -170,7 +171,7 @@ export class FaultySession extends SessionBase {
   }
 
   protected async doRenew(force: boolean): Promise<void> {
-    if (this.#killed) throw this.#error('Disconnected', 'the client was killed');
+    if (this.#killed) throw this.#deadEnd();
     const due = force || this.#connection.lost || this.#spent;
     if (due) {
       const former = this.#connection;
@@ -211,7 +212,7 @@ export class FaultySession extends SessionBase {
   // ---- the way of a call
 
   #send<T>(act: Act<T>, op?: 'bind'): Promise<T> {
-    if (this.#killed) return Promise.reject(this.#error('Disconnected', 'the client was killed'));
+    if (this.#killed) return Promise.reject(this.#deadEnd());
     const connection = this.#connection;
     if (connection.lost) return Promise.reject(this.#error('Disconnected', 'there is no connection'));
     const fates = this.#setting.fates.next(this.#setting.isCalm());
@@ -380,6 +381,14 @@ export class FaultySession extends SessionBase {
 
   #refusal(): ExomemError {
     return this.#error('Fenced', `this lane is fenced: ${this.#fence ?? 'it was bound before'}`);
+  }
+
+  /** What remains of a killed client in this process hears that it is fenced when it is, so that it can end. */
+  #deadEnd(): ExomemError {
+    const { lanes, url } = this.#setting;
+    if (this.bound !== undefined && lanes.isRevoked(url, this.bound))
+      return this.#error('Fenced', 'the client is dead');
+    return this.#error('Disconnected', 'the client was killed');
   }
 
   async #duplicate(): Promise<void> {

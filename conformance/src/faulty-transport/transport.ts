@@ -5,7 +5,7 @@ import { FaultySession } from './session.js';
 
 export interface FaultyOptions {
   /**
-   * Lets sessions revoke members although the transport cannot: all lanes go through here, so those of a member can be shut
+   * Lets sessions revoke members at once although the transport cannot: all lanes go through here, so those of a member can be shut
    * out here. Holds for the sessions of this one object alone. Default: what the transport itself declares.
    */
   readonly revoke?: boolean;
@@ -67,7 +67,7 @@ export class FaultyTransport implements Transport {
       url,
       clientId: options.clientId,
       silence: options.silence ?? 10_000,
-      emulatesRevoke: revoke === true && !session.capabilities.revoke,
+      emulatesRevoke: revoke === true && session.capabilities.revoke !== 'immediate',
       fates: new Fates(this.#plan, number),
       isCalm: () => this.calm,
       note: (fault) => {

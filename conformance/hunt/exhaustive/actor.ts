@@ -10,7 +10,6 @@ import {
   collectLeavers,
   condemn,
   condemnStray,
-  decodeKeep,
   type ErrorCode,
   ExomemError,
   type Extent,
@@ -22,6 +21,7 @@ import {
   type Identity,
   type Inode,
   isExomemError,
+  isKept,
   joinMember,
   judgeSuspects,
   keepNot,
@@ -40,6 +40,7 @@ import {
   recoverMember,
   recoverPrincipals,
   registerPrincipal,
+  reincarnate,
   scrub,
   settleNames,
   surely,
@@ -47,7 +48,7 @@ import {
   takeIn,
   write,
 } from '@exomem/core';
-import { mutate } from './mutation.js';
+import { mutate, withoutRevoke } from './mutation.js';
 import type { Plot } from './plot.js';
 import { Breach, type Heard, type Holdings } from './told.js';
 
@@ -186,11 +187,12 @@ export class Actor {
     then?: (value: T) => void,
     refusals: readonly ErrorCode[] = [],
   ): this {
-    const { mutation } = this.plot;
+    const { mutation, exclusion } = this.plot;
     this.simulated.queue.push({
       name,
       start: () => {
-        const protocol = this.gone ? undefined : start();
+        const shipped = this.gone ? undefined : start();
+        const protocol = shipped !== undefined && exclusion === 'wait' ? withoutRevoke(shipped) : shipped;
         return protocol !== undefined && mutation !== undefined ? mutate(protocol, mutation, this) : protocol;
       },
       ended: (outcome: Outcome) => {
@@ -578,9 +580,7 @@ export class Actor {
     const line = (yield* readPrincipals(geometry)).find((one) => one.principal === principal)!;
     const { slot, incarnation } = this.member;
     const ours = line.state === principalState.active && line.member === slot && line.memberIncarnation === incarnation;
-    const identity = ours
-      ? { principal, incarnation: line.incarnation, word: line.word }
-      : yield* adoptPrincipal(geometry, this.member, principal);
+    const identity = ours ? { principal, incarnation: line.incarnation, word: line.word } : yield* this.take(principal);
     this.identities.push(identity);
     const allocator = atomic.create({ geometry, identity });
     this.applications.push(allocator);
@@ -589,6 +589,14 @@ export class Actor {
     for (const extent of extents) this.handles.push({ extent, identity, named: false });
   }
   readonly applications: Allocator[] = [];
+
+  take(principal: number): Protocol<Identity> {
+    const { plot, member, replica } = this;
+    const { geometry } = plot;
+    if (plot.exclusion === 'revoke' || plot.mutation?.inPlace) return adoptPrincipal(geometry, member, principal);
+    const policy = plot.mutation?.policy?.(atomic) ?? atomic;
+    return reincarnate({ geometry, replica, member, policy }, principal);
+  }
 
   /** Hands its principal to a member, which lives as far as it knows. */
   migrates(to: Actor): this {
@@ -612,7 +620,7 @@ export class Actor {
     const line = (yield* readPrincipals(geometry)).find((one) => one.principal === principal)!;
     const member = (yield* readMembers(geometry))[line.member]!;
     const gone = member.incarnation > line.memberIncarnation || member.state === memberState.free;
-    if (line.state !== principalState.active || !gone) return;
+    if (!isKept(line) || !gone) return;
     yield* condemn(geometry, line);
     yield* this.strays();
   }
@@ -627,7 +635,7 @@ export class Actor {
       if (line.slot !== this.member.slot && line.state !== memberState.free) yield* this.recover(line.slot, true);
     }
     for (const line of yield* readPrincipals(geometry)) {
-      if (line.state === principalState.active && decodeKeep(line.policy) > 0) yield* condemn(geometry, line);
+      if (isKept(line)) yield* condemn(geometry, line);
     }
     yield* this.strays();
     yield* scrub(recoverer);

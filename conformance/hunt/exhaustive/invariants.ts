@@ -91,6 +91,8 @@ export const grows: readonly Invariant<(moment: Moment, who: Client, change: Cha
 function emptied(moment: Moment, _who: Client, { offset, before, after }: Change): string | undefined {
   const { principalOffset, groupOffset } = moment.geometry;
   if (offset < principalOffset || offset >= groupOffset) return undefined;
+  // A claim of the dead may have landed behind the last look; `scrub` finds it, and I10 says so.
+  if (moment.waits) return undefined;
   const [old, now] = [decodePrincipal(before), decodePrincipal(after)];
   if (old.state !== principalState.dying || now.state !== principalState.free) return undefined;
   const principal = (offset - principalOffset) / 8;
@@ -200,6 +202,8 @@ function disowned(moment: Moment, _who: Client, { offset }: Change): string | un
   return offset < principalOffset || offset >= groupOffset ? undefined : owned(moment);
 }
 
+const incarnationBits = 0xffffn << 32n;
+
 function rightful(moment: Moment, who: Client, { offset, before, after }: Change): string | undefined {
   const { groupOffset, groupCount } = moment.geometry;
   if (offset < groupOffset || offset >= groupOffset + groupCount * 8) return undefined;
@@ -215,6 +219,12 @@ function rightful(moment: Moment, who: Client, { offset, before, after }: Change
   if (dead) return undefined;
   const handed = line.member === who.member?.slot && line.memberIncarnation === who.member.incarnation;
   if (handed && line.incarnation === incarnation) return undefined;
+  // Who adopts gives its words the new incarnation, and changes nothing else of them; and so does, late, who began to before.
+  const later = Number((after >> 32n) & 0xffffn);
+  const same =
+    after === 0n ? (before & 0xffff_ffffn) === 0n : (after & ~incarnationBits) === (before & ~incarnationBits);
+  const retags = after === 0n || (later > incarnation && later <= line.incarnation);
+  if (line.state === principalState.adopting && incarnation < line.incarnation && same && retags) return undefined;
   return `${who.name} turns group ${(offset - groupOffset) / 8} from ${before.toString(16)} to ${after.toString(16)}, whose owner lives`;
 }
 
@@ -268,14 +278,17 @@ function memberGrown(_moment: Moment, _slot: number, before: bigint, after: bigi
 
 function principalGrown(before: bigint, after: bigint): boolean {
   const [old, now] = [decodePrincipal(before), decodePrincipal(after)];
-  const { free, registering, active, dying } = principalState;
+  const { free, registering, active, adopting, dying } = principalState;
   if (old.state === free) return now.state === registering && now.incarnation === old.incarnation + 1;
+  if (now.state === adopting) {
+    return now.incarnation === old.incarnation + 1 && (old.state === active || old.state === adopting);
+  }
   if (now.incarnation !== old.incarnation) return false;
   switch (now.state) {
     case active:
-      return old.state === registering || old.state === active;
+      return old.state === registering || old.state === active || old.state === adopting;
     case dying:
-      return old.state === registering || old.state === active;
+      return old.state === registering || old.state === active || old.state === adopting;
     case free:
       return old.state === active || old.state === dying;
     default:

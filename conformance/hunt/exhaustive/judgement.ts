@@ -28,6 +28,8 @@ export interface Client extends Holdings {
 
 /** A moment of a world, as the invariants look at it. */
 export interface Moment {
+  /** Nobody can be shut out: what the dead had sent may land at any time. */
+  readonly waits: boolean;
   readonly geometry: Geometry;
   readonly clients: readonly Client[];
   readonly seen: Seen;
@@ -62,11 +64,13 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
   #memo!: Memo;
   #sections!: { readonly names: readonly number[]; readonly groups: number; readonly tables: readonly number[] };
   clients: Client[] = [];
+  readonly waits: boolean;
 
   constructor(plot: Plot, again?: () => Plot) {
     this.#plot = plot;
     this.#again = again;
     this.geometry = plot.geometry;
+    this.waits = plot.exclusion === 'wait';
     this.#witness = new Witness(plot.geometry);
   }
 
@@ -106,7 +110,15 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
   #look(world: World<Holdings, Heard>): void {
     this.#world = world;
     const { locals } = world;
-    for (let at = 0; at < locals.length; at++) this.clients[at] = this.#client(locals[at]!);
+    for (let at = 0; at < locals.length; at++) this.clients[at] = this.#standing(this.#client(locals[at]!));
+  }
+
+  /** Where nobody is shut out, who was declared dead may touch nothing any more all the same: an observer has waited for that. */
+  #standing(client: Client): Client {
+    if (!this.waits || !client.stands) return client;
+    const { state, incarnation } = decodeMember(this.memberWord(client.member!.slot));
+    const alive = state === memberState.joining || state === memberState.active;
+    return alive && incarnation === client.member!.incarnation ? client : { ...client, stands: false };
   }
 
   #client(local: Local<Holdings, Heard>): Client {
@@ -182,7 +194,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
     for (const { id, check } of atEnd === undefined ? atTheEnd : [...atTheEnd, atEnd]) hold(id, check(this));
     const { region, moments, locals } = world;
     for (const local of locals) {
-      const client = this.#client(local);
+      const client = this.clients[local.index]!;
       if (client.member === undefined || !client.stands || client.gone || client.left || client.dead) continue;
       // What it knows of its words is true: it is looked at once for what is to be known and what is there.
       const key = `${local.id}.${local.index}|${moments.section(region, this.#sections.groups)}`;

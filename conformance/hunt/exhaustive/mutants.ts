@@ -3,6 +3,7 @@ import {
   type BatchAnswer,
   type BatchStep,
   controlFields,
+  type Geometry,
   groupWordOffset,
   isExomemError,
   load,
@@ -14,6 +15,7 @@ import {
   principalWordOffset,
   type Step,
   type StepResult,
+  type WordStep,
 } from '@exomem/core';
 import type { Actor } from './actor.js';
 import type { Mutation } from './mutation.js';
@@ -358,7 +360,122 @@ export const mutants: readonly Mutant[] = [
       actor.lowest = () => actor.replica.index;
     },
   },
+  {
+    name: 'an adopter re-tags what has a higher incarnation than its own',
+    search: 'wait-adopt-twice',
+    slow: true,
+    policy: (policy) => ({
+      ...policy,
+      create: (context) => {
+        const allocator = policy.create(context);
+        const { principal, incarnation } = context.identity;
+        const { inherit } = allocator;
+        allocator.inherit = () => higherAsLower(inherit.call(allocator), principal, incarnation, context.geometry);
+        return allocator;
+      },
+    }),
+  },
+  {
+    name: 'an adopter believes the structure without having read the principal again',
+    search: 'wait-adopt-twice',
+    slow: true,
+    answer: (step, result, { name, plot, identities }) => {
+      const mine = identities.at(-1)!;
+      const looks = step.op === 'load' && step.offset === principalWordOffset(plot.geometry, 1);
+      return looks && name === 'B' && mine.principal === 1 ? mine.word : result;
+    },
+  },
+  {
+    name: 'an adopted principal is ACTIVE before its words are re-tagged',
+    search: 'wait-adopt',
+    policy: (policy) => ({
+      ...policy,
+      create: (context) => Object.assign(policy.create(context), { inherit: () => idle(0) }),
+    }),
+  },
+  {
+    name: 'an adopter takes a principal as if the dead were shut out',
+    search: 'wait-adopt',
+    inPlace: true,
+  },
+  {
+    name: 'a scrub takes the words of a principal that is being adopted',
+    search: 'wait-adopt-scrub',
+    answer: (step, result, { name, plot }) => {
+      const { principalOffset } = plot.geometry;
+      if (name !== 'C') return result;
+      if (step.op === 'read' && step.offset === principalOffset + 8) {
+        const { bytes } = step;
+        for (let at = 7; at < bytes.length; at += 8) if (bytes[at]! >> 4 === 3) bytes[at] = (bytes[at]! & 15) | 0x20;
+      }
+      if (step.op === 'load' && step.offset === principalOffset + 8 && (result as bigint) >> 60n === 3n) {
+        return (result as bigint) ^ (1n << 60n);
+      }
+      return result;
+    },
+  },
+  {
+    name: 'who recovers an adopter takes what it was adopting for its own',
+    search: 'wait-adopt-twice',
+    answer: (step, result, { plot }) => {
+      if (step.op !== 'read' || step.offset !== plot.geometry.principalOffset + 8) return result;
+      const { bytes } = step;
+      for (let at = 0; at < bytes.length; at += 8) if (bytes[at + 7]! >> 4 === 3) bytes[at] = 0;
+      return result;
+    },
+    step: (step, { plot }) => {
+      if (step.op !== 'compareExchange' || step.offset !== principalWordOffset(plot.geometry, 1)) return step;
+      return (step.expected & 0xffn) === 0n ? { ...step, expected: step.expected | 0xffn } : step;
+    },
+  },
 ];
+
+/** Words of that principal with another incarnation than its own look as if they were of the one before; and are found. */
+function* higherAsLower<T>(inner: Protocol<T>, principal: number, own: number, geometry: Geometry): Protocol<T> {
+  const real = new Map<bigint, bigint>();
+  const { groupOffset, groupCount } = geometry;
+  const isWord = (offset: number): boolean => offset >= groupOffset && offset < groupOffset + groupCount * 8;
+  const fence = principalWordOffset(geometry, principal);
+  let fenced: bigint | undefined;
+  let state = inner.next();
+  while (!state.done) {
+    let step = state.value;
+    if (step.op === 'batch') {
+      const steps = step.steps.map((one) =>
+        one.op === 'compareExchange' ? { ...one, expected: real.get(one.expected) ?? one.expected } : one,
+      );
+      step = { ...step, steps };
+    }
+    let result: StepResult;
+    try {
+      result = yield step;
+    } catch (error) {
+      state = inner.throw(error);
+      continue;
+    }
+    if (step.op === 'read' && isWord(step.offset)) {
+      const words = new BigUint64Array(step.bytes.buffer, step.bytes.byteOffset, step.bytes.byteLength / 8);
+      for (const [at, word] of words.entries()) {
+        if (Number(word >> 48n) !== principal || Number((word >> 32n) & 0xffffn) <= own) continue;
+        const lower = (word & ~(0xffffn << 32n)) | (BigInt(own - 1) << 32n);
+        real.set(lower, word);
+        words[at] = lower;
+      }
+    }
+    // Nor does it look whether the principal is its own still.
+    if (step.op === 'load' && step.offset === fence) result = fenced ??= result as bigint;
+    if (step.op === 'batch' && Array.isArray(result)) {
+      const asked = state.value as BatchStep;
+      result = result.map((one, at) => {
+        const now = step.op === 'batch' ? step.steps[at]! : undefined;
+        if (now?.op === 'load' && now.offset === fence) return fenced ?? one;
+        return now?.op === 'compareExchange' && one === now.expected ? (asked.steps[at] as WordStep).expected : one;
+      });
+    }
+    state = inner.next(result);
+  }
+  return state.value;
+}
 
 /** While a snapshot is cut, that map looks empty to whoever goes through it. */
 function forgetful(

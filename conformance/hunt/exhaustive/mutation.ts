@@ -1,4 +1,4 @@
-import type { MemberCustodian, Protocol, Step, StepResult } from '@exomem/core';
+import type { AllocationPolicy, MemberCustodian, Protocol, Step, StepResult } from '@exomem/core';
 import type { Actor } from './actor.js';
 
 /** A fault that is put into the shipped protocols, to see who finds it. */
@@ -16,6 +16,10 @@ export interface Mutation {
   readonly enter?: (actor: Actor) => void;
   /** Changes what an actor judges and sweeps with. */
   readonly custodian?: (custodian: MemberCustodian) => MemberCustodian;
+  /** Changes what adopts with. */
+  readonly policy?: (policy: AllocationPolicy) => AllocationPolicy;
+  /** Adopts as if the dead had been shut out. */
+  readonly inPlace?: boolean;
   /** Nobody looks for principals whose member is gone. */
   readonly blind?: boolean;
 }
@@ -39,6 +43,23 @@ export function* mutate<T>(protocol: Protocol<T>, mutation: Mutation, actor: Act
         continue;
       }
       result = instead.answer;
+    }
+    state = protocol.next(result);
+  }
+  return state.value;
+}
+
+/** A protocol where nobody can be shut out: as the runner has it then. */
+export function* withoutRevoke<T>(protocol: Protocol<T>): Protocol<T> {
+  let state = protocol.next();
+  while (!state.done) {
+    const step = state.value;
+    let result: StepResult;
+    try {
+      result = step.op === 'revoke' ? undefined : yield step;
+    } catch (error) {
+      state = protocol.throw(error);
+      continue;
     }
     state = protocol.next(result);
   }

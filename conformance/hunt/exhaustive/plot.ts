@@ -39,6 +39,8 @@ export interface PlotOptions {
   readonly arena?: number;
   /** Group and principal words are read one by one; else a table at a time. */
   readonly wordByWord?: boolean;
+  /** `wait`: nobody can be shut out, and whoever is declared dead goes on. Default `revoke`. */
+  readonly exclusion?: 'revoke' | 'wait';
   readonly mutation?: Mutation;
   /** Makes the same plot once more. */
   readonly again?: () => Plot;
@@ -52,6 +54,7 @@ export class Plot implements Scene<Holdings, Heard> {
   readonly actors: Actor[] = [];
   readonly mortal = new Set<SimulatedClient>();
   readonly lossy = new Set<SimulatedClient>();
+  readonly exclusion: 'revoke' | 'wait';
   readonly mutation: Mutation | undefined;
   readonly arenaBytes: number;
   readonly #again: (() => Plot) | undefined;
@@ -62,6 +65,7 @@ export class Plot implements Scene<Holdings, Heard> {
   constructor(options: PlotOptions = {}) {
     const geometry = smallest(options);
     this.geometry = geometry;
+    this.exclusion = options.exclusion ?? 'revoke';
     this.mutation = options.mutation;
     this.arenaBytes = options.arena ?? geometry.arenaBytes / 2;
     this.memory = blank(geometry);

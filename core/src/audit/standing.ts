@@ -52,7 +52,8 @@ export class Standings {
       case principalState.dying:
         return 'dying';
       case principalState.adopting:
-        return 'adopting';
+        // Who was at it is dead: it waits for the next one.
+        return this.#alive(word) === 'kept' ? 'kept' : 'adopting';
       case principalState.registering:
         // A principal claims when it is ACTIVE, not before.
         return incarnation < word.incarnation ? 'gone' : 'never';

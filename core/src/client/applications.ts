@@ -1,6 +1,6 @@
 import { ExomemError } from '../errors.js';
 import type { AllocationPolicy, Identity } from '../policy/policy.js';
-import { adoptPrincipal, encodeKeep, keepNot } from '../protocol/adopt.js';
+import { adoptPrincipal, encodeKeep, keepNot, reincarnate } from '../protocol/adopt.js';
 import {
   ask,
   type Member,
@@ -41,19 +41,32 @@ export class Applications {
 
   /**
    * Takes over an application: one whose member is dead and that was kept, or one that was handed to this client.
-   * @throws `NotFound`, `Busy` (its member lives), `UnsupportedCapability`.
+   * @throws `NotFound`, `Busy` (its member lives), `Unproven` (it may still act), `UnsupportedCapability`.
    */
   async adopt(principal: number): Promise<Application> {
     const known = this.#active.get(principal);
     if (known !== undefined) return known;
-    const { geometry, member, exclusion } = this.#client;
+    const { member } = this.#client;
     const line = await this.#line(principal);
     if (line?.state === principalState.active && line.policy === 0) {
       throw new ExomemError('NotFound', `principal ${principal} is no application`);
     }
     if (line?.state === principalState.active && isOurs(line, member)) return this.#act(line);
-    const identity = await this.#client.run(adoptPrincipal(geometry, member, principal, exclusion));
-    return this.#act(identity);
+    return this.#act(await this.#take(principal));
+  }
+
+  #take(principal: number): Promise<Identity> {
+    const { geometry, member, replica, exclusion, where } = this.#client;
+    switch (exclusion) {
+      case 'none':
+        throw new ExomemError('UnsupportedCapability', 'over this transport nobody is ever known to be dead', {
+          where,
+        });
+      case 'wait':
+        return this.#client.runOnLog(reincarnate({ geometry, replica, member, policy: this.#policy }, principal));
+      default:
+        return this.#client.run(adoptPrincipal(geometry, member, principal));
+    }
   }
 
   #act({ principal, incarnation, word }: Identity): Application {

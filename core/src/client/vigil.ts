@@ -1,6 +1,6 @@
-import { decodeKeep } from '../protocol/adopt.js';
+import { decodeKeep, isKept } from '../protocol/adopt.js';
 import type { MemberLine, PrincipalLine } from '../protocol/membership.js';
-import { memberState, principalState } from '../region/words.js';
+import { memberState } from '../region/words.js';
 
 /** Watches member words by this client's own clock: who does not move for the wait of the region is as good as dead. */
 export class Vigil {
@@ -31,10 +31,9 @@ export class KeptVigil {
   observe(principals: readonly PrincipalLine[], members: readonly MemberLine[], now: number): PrincipalLine[] {
     const over: PrincipalLine[] = [];
     for (const line of principals) {
-      const { principal, word, state, policy } = line;
+      const { principal, word, policy } = line;
       const seen = this.#seen.get(principal);
-      const kept = state === principalState.active && decodeKeep(policy) > 0;
-      if (!kept || !isGone(members[line.member], line)) this.#seen.delete(principal);
+      if (!isKept(line) || !isGone(members[line.member], line)) this.#seen.delete(principal);
       else if (seen === undefined || seen.word !== word) this.#seen.set(principal, { word, since: now });
       else if (now - seen.since >= decodeKeep(policy)) over.push(line);
     }

@@ -108,6 +108,9 @@ export class GroupAllocator implements Allocator {
   merge(from: Identity): Protocol<number> {
     return this.#takingOver.merge(from);
   }
+  inherit(): Protocol<number> {
+    return this.#takingOver.inherit(this.identity);
+  }
   recover(from: { principal: number; incarnation: number }): Protocol<number> {
     return this.#takingOver.recover(from);
   }

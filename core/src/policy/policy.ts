@@ -92,6 +92,12 @@ export interface Allocator {
   /** Re-tags everything of `from`, which is ours too, to this principal. */
   merge(from: Identity): Protocol<number>;
   /**
+   * Re-tags everything of this principal in lower incarnations to the own one, as it is. For who acts for it anew, while its
+   * word says that it is being adopted. How many groups it changed.
+   * @throws `Fenced` (somebody else acts for it since).
+   */
+  inherit(): Protocol<number>;
+  /**
    * Takes over what a dead principal left, in this and lower incarnations: anonymous pages become free, withheld ones
    * ours, to be judged. Idempotent, by any number of recoverers at once. How many groups it changed.
    * @throws `Busy` if the principal is alive in that incarnation, `Fenced`.

@@ -41,6 +41,17 @@ export class TakingOver {
     });
   }
 
+  *inherit({ principal, incarnation, word: own }: Identity): Protocol<number> {
+    return yield* this.#takeOver({
+      principal,
+      matches: (high) => high >>> 16 === principal && (high & 0xffff) < incarnation,
+      keep: (low) => low,
+      check: (word) => {
+        if (word !== own) throw fenced(`principal ${principal} is acted for by another client`);
+      },
+    });
+  }
+
   *recover({ principal, incarnation }: { principal: number; incarnation: number }): Protocol<number> {
     return yield* this.#takeOver({
       principal,

@@ -1,5 +1,6 @@
 import { ExomemError } from '../errors.js';
-import type { Identity } from '../policy/policy.js';
+import type { NamespaceReplica } from '../namespace/replica.js';
+import type { AllocationPolicy, Identity } from '../policy/policy.js';
 import { exchangeSurely, giveAway, surely } from '../policy/resolve.js';
 import type { Geometry } from '../region/geometry.js';
 import { memberFields, memberLineOffset, principalWordOffset } from '../region/geometry.js';
@@ -13,7 +14,7 @@ import {
   principalState,
 } from '../region/words.js';
 import { load } from '../transport/step.js';
-import { type Exclusion, shutOut } from './exclusion.js';
+import { shutOut } from './exclusion.js';
 import { bindingOf, type Member, type PrincipalLine } from './membership.js';
 import { drain, type Protocol } from './protocol.js';
 
@@ -42,43 +43,99 @@ export function* memberAlive(geometry: Geometry, principal: PrincipalWord): Prot
   return incarnation === principal.memberIncarnation && (state === memberState.joining || state === memberState.active);
 }
 
+/** Whether a principal waits for somebody to adopt it when its member dies. */
+export function isKept({ state, policy }: Pick<PrincipalWord, 'state' | 'policy'>): boolean {
+  return (state === principalState.active || state === principalState.adopting) && decodeKeep(policy) > 0;
+}
+
 /**
  * Takes a principal whose member is dead: that member is shut out first, so the one compareExchange on the principal's
  * word is all it takes. Nothing of the data moves; what is held is read from the structure afterwards.
- * @throws `NotFound` (no such principal), `Busy` (its member lives, or somebody else was faster),
- * `Unproven` (it may still act), `UnsupportedCapability` where nobody can be shut out.
+ * @throws `NotFound` (no such principal), `Busy` (its member lives, or somebody else was faster), `Unproven` (that member may
+ * still act).
  */
-export function* adoptPrincipal(
-  geometry: Geometry,
-  me: Member,
-  principal: number,
-  exclusion: Exclusion = 'revoke',
-): Protocol<Identity> {
+export function* adoptPrincipal(geometry: Geometry, me: Member, principal: number): Protocol<Identity> {
   const offset = principalWordOffset(geometry, principal);
-  const word = (yield* surely(load(offset))) as bigint;
+  const word = yield* readOrphan(geometry, principal);
   const now = decodePrincipal(word);
-  if (now.state !== principalState.active) {
-    throw new ExomemError('NotFound', `there is no principal ${principal} to adopt`);
-  }
-  if (yield* memberAlive(geometry, now)) {
-    throw new ExomemError('Busy', `the member that acts for principal ${principal} is alive`, {
-      advice: 'ask it to migrate, or declare it dead first: `exomem kick`',
-    });
-  }
-  if (exclusion === 'none' || exclusion === 'wait') {
-    throw new ExomemError(
-      'UnsupportedCapability',
-      'over this transport nobody can be shut out, so nothing can be adopted',
-    );
+  if (now.state === principalState.adopting) {
+    throw new ExomemError('Busy', `principal ${principal} is being adopted where nobody can be shut out`);
   }
   if (!(yield* shutOut(bindingOf(geometry, now.member, now.memberIncarnation)))) {
     throw new ExomemError('Unproven', `the member that acts for principal ${principal} may still do so`);
   }
   const mine = encodePrincipal({ ...now, member: me.slot, memberIncarnation: me.incarnation });
-  if ((yield* exchangeSurely(offset, word, mine)) !== word) {
-    throw new ExomemError('Busy', `somebody else took principal ${principal}`);
-  }
+  if ((yield* exchangeSurely(offset, word, mine)) !== word) throw taken(principal);
   return { principal, incarnation: now.incarnation, word: mine };
+}
+
+/** Who adopts without shutting anybody out. */
+export interface Adopter {
+  readonly geometry: Geometry;
+  readonly replica: NamespaceReplica;
+  readonly member: Pick<Member, 'slot' | 'incarnation'>;
+  /** Makes what re-tags its words. */
+  readonly policy: AllocationPolicy;
+}
+
+/**
+ * Takes a principal whose member is dead and cannot be shut out: as its next incarnation. Its words are re-tagged to that, bits
+ * as they are, so a late compareExchange of the dead finds none of them; a late claim is of an incarnation that is over,
+ * and `scrub` finds it. Who dies at this leaves a principal that the next one adopts in the same way.
+ * @throws `NotFound` (no such principal), `Busy` (its member lives, or somebody else was faster, or it has had all the
+ * incarnations there are), `Fenced` (we were declared dead meanwhile).
+ */
+export function* reincarnate({ geometry, replica, member, policy }: Adopter, principal: number): Protocol<Identity> {
+  const offset = principalWordOffset(geometry, principal);
+  const word = yield* readOrphan(geometry, principal, member);
+  const before = decodePrincipal(word);
+  if (before.incarnation >= lastIncarnation) {
+    throw new ExomemError('Busy', `principal ${principal} has been adopted as often as it can be`);
+  }
+  const next = {
+    ...before,
+    incarnation: before.incarnation + 1,
+    member: member.slot,
+    memberIncarnation: member.incarnation,
+  };
+  const adopting = encodePrincipal({ ...next, state: principalState.adopting });
+  if ((yield* exchangeSurely(offset, word, adopting)) !== word) throw taken(principal);
+  yield* replica.fence(principal, before.incarnation, true);
+  const identity = { principal, incarnation: next.incarnation, word: adopting };
+  // It stops at the first sign of a higher incarnation: then somebody else is at it.
+  yield* policy.create({ geometry, identity }).inherit();
+  const active = encodePrincipal({ ...next, state: principalState.active });
+  if ((yield* exchangeSurely(offset, adopting, active)) !== adopting) {
+    throw new ExomemError('Fenced', `principal ${principal} was taken by another client`);
+  }
+  return { ...identity, word: active };
+}
+/** Beyond what registers, for adoption. */
+const lastIncarnation = 0xffff;
+
+/** The word of a principal that can be adopted. `me`: who may have begun to adopt it before. */
+function* readOrphan(
+  geometry: Geometry,
+  principal: number,
+  me?: Pick<Member, 'slot' | 'incarnation'>,
+): Protocol<bigint> {
+  const word = (yield* surely(load(principalWordOffset(geometry, principal)))) as bigint;
+  const now = decodePrincipal(word);
+  if (now.state !== principalState.active && now.state !== principalState.adopting) {
+    throw new ExomemError('NotFound', `there is no principal ${principal} to adopt`);
+  }
+  const begun =
+    now.state === principalState.adopting && now.member === me?.slot && now.memberIncarnation === me.incarnation;
+  if (!begun && (yield* memberAlive(geometry, now))) {
+    throw new ExomemError('Busy', `the member that acts for principal ${principal} is alive`, {
+      advice: 'ask it to migrate, or declare it dead first: `exomem kick`',
+    });
+  }
+  return word;
+}
+
+function taken(principal: number): ExomemError {
+  return new ExomemError('Busy', `somebody else took principal ${principal}`);
 }
 
 /**

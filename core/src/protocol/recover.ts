@@ -18,7 +18,7 @@ import {
   principalState,
 } from '../region/words.js';
 import { load, read } from '../transport/step.js';
-import { condemn, decodeKeep } from './adopt.js';
+import { condemn, isKept } from './adopt.js';
 import { shutOut } from './exclusion.js';
 import { bindingOf, type MemberLine, type PrincipalLine, readMembers, readPrincipals } from './membership.js';
 import type { Protocol } from './protocol.js';
@@ -54,7 +54,7 @@ export function* recoverMember(
     if (line.state === principalState.free) continue;
     if (line.member !== slot || line.memberIncarnation !== incarnation) continue;
     // It is kept as it is, for whoever adopts it: or until its time is over.
-    if (line.state === principalState.active && decodeKeep(line.policy) > 0) continue;
+    if (isKept(line)) continue;
     const { principal } = line;
     const condemned = encodePrincipal({ ...line, state: principalState.dying });
     const found = yield* exchangeSurely(principalWordOffset(geometry, principal), line.word, condemned);
@@ -106,8 +106,7 @@ export function* condemnStray(geometry: Geometry): Protocol<number> {
   const members = yield* readMembers(geometry);
   let found = 0;
   for (const line of principals) {
-    if (line.state !== principalState.registering && line.state !== principalState.active) continue;
-    if (decodeKeep(line.policy) > 0) continue;
+    if (line.state === principalState.free || line.state === principalState.dying || isKept(line)) continue;
     const member = members[line.member];
     if (member?.incarnation === line.memberIncarnation && member.state !== memberState.free) continue;
     if (yield* condemn(geometry, line)) found++;
@@ -121,24 +120,38 @@ export function* condemnStray(geometry: Geometry): Protocol<number> {
  */
 export function* scrub(recoverer: Recoverer): Protocol<number> {
   const { geometry, allocator, replica } = recoverer;
-  const words = new Uint32Array(2 * userGroups(geometry));
+  const words = new Uint32Array(2 * geometry.groupCount);
   yield* surely(read(groupWordOffset(geometry, 0), new Uint8Array(words.buffer)));
-  const owners = new Set<number>();
-  for (let at = 1; at < words.length; at += 2) if (words[at] !== 0) owners.add(words[at]!);
+  const users = new Set<number>();
+  const reserve = new Set<number>();
+  for (let group = 0; group < geometry.groupCount; group++) {
+    const owner = words[2 * group + 1]!;
+    if (owner !== 0) (group < userGroups(geometry) ? users : reserve).add(owner);
+  }
   // The words first, then their principals: an owner that we see dead was dead when its word was read, or died since.
   const principals = new Map((yield* readPrincipals(geometry)).map((line) => [line.principal, line]));
-  let groups = 0;
-  for (const high of owners) {
+  const dead = (high: number): boolean => {
     const { principal, incarnation } = ownerOf(high);
     const line = principals.get(principal);
-    if (line === undefined) continue;
-    const dead =
-      line.state === principalState.free
-        ? incarnation <= line.incarnation
-        : line.state <= principalState.active && incarnation < line.incarnation;
-    if (!dead) continue;
+    return line !== undefined && isOver(line, incarnation);
+  };
+  let groups = 0;
+  for (const high of users) {
+    if (!dead(high)) continue;
     yield* replica.catchUp();
-    groups += yield* allocator.recover({ principal, incarnation });
+    groups += yield* allocator.recover(ownerOf(high));
+  }
+  // Of the reserve the root alone judges, which was sealed against who is dead when it was recovered.
+  for (const high of reserve) {
+    if (!dead(high)) continue;
+    const { principal, incarnation } = ownerOf(high);
+    groups += yield* replica.takeReserve(principal, incarnation);
   }
   return groups;
+}
+
+/** Whether a principal's incarnation is over, by the word that its principal shows. Who is being adopted or recovered is others'. */
+function isOver(line: PrincipalLine, incarnation: number): boolean {
+  if (line.state === principalState.free) return incarnation <= line.incarnation;
+  return line.state <= principalState.active && incarnation < line.incarnation;
 }

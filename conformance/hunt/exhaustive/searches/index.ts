@@ -6,6 +6,7 @@ import { logSearches } from './log.js';
 import { memberSearches } from './members.js';
 import { mergingSearches } from './merging.js';
 import { spaceSearches } from './space.js';
+import { waitingSearches } from './waiting.js';
 
 /** What is searched, in the order of what builds on what. */
 export const searches: readonly Subject[] = [
@@ -16,4 +17,5 @@ export const searches: readonly Subject[] = [
   ...graceSearches,
   ...adoptionSearches,
   ...lifetimeSearches,
+  ...waitingSearches,
 ];

@@ -63,7 +63,9 @@ export const principals = overTables(
         found.damage(`${name} refers to ${whom}, which has not joined yet`, where, place);
         continue;
       }
-      if (state === dying) found.add(pending, `${name} is being recovered`, where, place);
+      if (state === adopting && reference !== 'there' && isKept(policy))
+        found.note(`${name} lost its member while that adopted it, and is kept for whoever adopts it`, where, place);
+      else if (state === dying) found.add(pending, `${name} is being recovered`, where, place);
       else if (state === adopting) found.add(pending, `${name} is being adopted`, where, place);
       else if (state === registering) found.add(pending, `${name} is being registered`, where, place);
       else if (reference === 'there') continue;

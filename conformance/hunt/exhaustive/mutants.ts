@@ -345,6 +345,14 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
+    name: 'the fence of whom somebody adopts says that it is dead',
+    search: 'wait-owner-adopted',
+    enter: ({ replica }) => {
+      const { fence } = replica;
+      replica.fence = (principal, incarnation) => fence.call(replica, principal, incarnation);
+    },
+  },
+  {
     name: 'the fence of the dead says that it is adopted',
     search: 'owner-makes',
     enter: ({ replica }) => {

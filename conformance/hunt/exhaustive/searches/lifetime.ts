@@ -1,4 +1,4 @@
-import { decodePrincipal, principalState } from '@exomem/core';
+import { decodePrincipal, keepForever, principalState } from '@exomem/core';
 import { Plot, type PlotOptions } from '../plot.js';
 import type { Subject } from '../subject.js';
 import { janitor } from './janitor.js';
@@ -8,6 +8,20 @@ function lifetime(options: PlotOptions, more: PlotOptions, act: (plot: Plot) => 
   const plot = new Plot({ groups: 2, groupPages: 4, reserve: 2, members: 4, principals: 4, ...more, ...options });
   act(plot);
   return plot;
+}
+
+/** Whoever acts for the application of A, or adopts it, has its file. */
+function hasAll(plot: Plot): void {
+  plot.atEnd = {
+    id: 'R3',
+    sentence: 'An application that is there has the files that end with it.',
+    from: 'bytes',
+    check: (moment) => {
+      const { state } = decodePrincipal(moment.principalWord(1));
+      const there = state === principalState.active || state === principalState.adopting;
+      return there && !moment.seen.names.has('f') ? 'the file of an adopted application is gone' : undefined;
+    },
+  };
 }
 
 export const lifetimeSearches: readonly Subject[] = [
@@ -127,7 +141,7 @@ export const lifetimeSearches: readonly Subject[] = [
     bound: { crashes: 1, losses: 1 },
     make: (options) =>
       lifetime(options, {}, (plot) => {
-        const [a, b, c] = [plot.actor('A', { policy: 255 }), plot.actor('B'), plot.actor('C')];
+        const [a, b, c] = [plot.actor('A', { policy: keepForever }), plot.actor('B'), plot.actor('C')];
         janitor(plot);
         plot.prepare(a.owns('f', 1));
         for (const one of [b, c]) plot.prepare(one.catchesUp());
@@ -136,16 +150,58 @@ export const lifetimeSearches: readonly Subject[] = [
         c.condemns(1);
         plot.mortal.add(b.simulated);
         plot.lossy.add(b.simulated);
-        // Whoever acts for it has its files.
-        plot.atEnd = {
-          id: 'R3',
-          sentence: 'An application that is there has the files that end with it.',
-          from: 'bytes',
-          check: (moment) => {
-            const active = decodePrincipal(moment.principalWord(1)).state === principalState.active;
-            return active && !moment.seen.names.has('f') ? 'the file of an adopted application is gone' : undefined;
-          },
-        };
+        hasAll(plot);
+      }),
+  },
+  {
+    name: 'wait-owner-makes',
+    what: 'nobody can be shut out; A makes a file that ends with it, and removes it; B declares it dead at any time, recovers it, judges and sweeps; A dies anywhere, a reply of either is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      lifetime(options, { members: 3, principals: 3, exclusion: 'wait' }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        janitor(plot);
+        a.owns('f', 1).unlinks('f');
+        b.recovers(0).judges().sweeps();
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated).add(b.simulated);
+      }),
+  },
+  {
+    name: 'wait-owner-adopted',
+    what: 'nobody can be shut out; A is an application with a file that ends with it, and makes another; it is declared dead, and B and C adopt it, each at any time; B dies anywhere, a reply of B is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      lifetime(options, { exclusion: 'wait' }, (plot) => {
+        const [a, b, c] = [plot.actor('A', { policy: keepForever }), plot.actor('B'), plot.actor('C')];
+        janitor(plot);
+        plot.prepare(a.owns('f', 1));
+        for (const one of [b, c]) plot.prepare(one.catchesUp());
+        plot.prepare(c.recovers(0));
+        a.owns('g', 0);
+        b.adopts(1);
+        c.adopts(1);
+        plot.mortal.add(b.simulated);
+        plot.lossy.add(b.simulated);
+        hasAll(plot);
+      }),
+  },
+  {
+    name: 'wait-owner-condemned',
+    what: 'nobody can be shut out; A is an application with a file that ends with it, and is declared dead; B adopts it at any time, C ends its time and recovers it; B dies anywhere, a reply of either is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      lifetime(options, { exclusion: 'wait' }, (plot) => {
+        const [a, b, c] = [plot.actor('A', { policy: keepForever }), plot.actor('B'), plot.actor('C')];
+        janitor(plot);
+        plot.prepare(a.owns('f', 1));
+        for (const one of [b, c]) plot.prepare(one.catchesUp());
+        plot.prepare(c.recovers(0));
+        b.adopts(1);
+        c.condemns(1);
+        plot.mortal.add(b.simulated);
+        plot.lossy.add(b.simulated).add(c.simulated);
+        hasAll(plot);
       }),
   },
 ];

@@ -2,9 +2,12 @@
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from '@exomem/core';
 import type { SupervisedMount } from '@exomem/mount';
 import { assert } from '@exomem/testing';
+import { tcp } from '@exomem/transport-tcp';
 import { Program } from './fixtures/program.js';
+import { surroundings } from './fixtures/surroundings.js';
 import { type ApplianceProcess, errno, mountSuite, needing, World } from './fixtures/world.js';
 
 const test = await mountSuite('mounts that die, and files without a name');
@@ -186,6 +189,30 @@ program('what is removed where it is open is read on there, and is gone when its
   await taken(0);
   assert.equal(await fs.readdir(b.dir), []);
 });
+
+program(
+  'what ends with a program that is no mount is read on where it is open, and gone where it is listed',
+  async () => {
+    const client = await Client.open({ transport: tcp(), url: appliance.url, surroundings });
+    const memory = await client.allocate(filePages * pageSize, { name: '/f', lifetime: 'owner' });
+    await memory.write(0, Buffer.alloc(filePages * pageSize, 'a'));
+    await memory.file!.close();
+    await using reading = new Program(reader, b.dir);
+    assert.is(await reading.line(), 'open');
+    assert.equal(await fs.readdir(a.dir), ['f']);
+    await client.close();
+    for (const { dir } of [a, b]) {
+      assert.equal(await fs.readdir(dir), []);
+      assert.is(await errno(fs.stat(join(dir, 'f'))), 'ENOENT');
+    }
+    await taken(filePages);
+    reading.say('read');
+    assert.is(await reading.line(), 'True');
+    reading.say('close');
+    assert.is(await reading.line(), 'closed');
+    await taken(0);
+  },
+);
 
 program(
   'so does a mount whose process is killed, after the wait; and the one that removed it may die, too',

@@ -137,7 +137,7 @@ export const lifetimeSearches: readonly Subject[] = [
   },
   {
     name: 'owner-adopted',
-    what: 'A is an application with a file that ends with it, and is declared dead; B adopts it and makes another one; C recovers A, and ends its time at any time; B dies anywhere, a reply of B is lost',
+    what: 'A is an application with a file that ends with it, and was declared dead and recovered; B adopts it, C ends its time, each at any time; B dies anywhere, a reply of B is lost',
     bound: { crashes: 1, losses: 1 },
     make: (options) =>
       lifetime(options, {}, (plot) => {

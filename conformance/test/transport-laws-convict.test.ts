@@ -101,6 +101,11 @@ const cases: Case[] = [
   flawed('renew-is-a-new-epoch', { countsNoEpochs: true }),
   flawed('cut-while-renewing', { renewHangs: true }),
   flawed('late-steps-never-land', { noEpochs: true }),
+  {
+    what: 'landsLate',
+    law: 'declared-delay',
+    subject: loopbackSubject({ landsLate: true }, undefined, { revoke: 'none', maxDelay: 100 }),
+  },
   flawed('later-session-of-a-lane', { noEpochs: true }),
   flawed('black-hole', { patient: true }),
   flawed('silence-is-no-loss', { nervous: true }),

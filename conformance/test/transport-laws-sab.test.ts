@@ -17,6 +17,7 @@ const inapplicable = [
   'renew-is-a-new-epoch',
   'cut-while-renewing',
   'late-steps-never-land',
+  'declared-delay',
   'black-hole',
   'silence-is-no-loss',
   'resolved-increments',

@@ -101,6 +101,7 @@ test('it is excused from no other laws than these', () => {
       'binding-outlasts-renew',
       'revoke-needs-proof',
       'revoke-by-proof',
+      'declared-delay',
     ],
   );
 });

@@ -145,6 +145,33 @@ export const breakingLaws: Draft[] = [
     },
   },
   {
+    id: 'declared-delay',
+    sentence: 'a step that is held back for longer than the longest delay that is declared never lands',
+    skip: (subject) =>
+      subject.capabilities.maxDelay === undefined ? 'it declares no longest delay' : needs('hold')(subject),
+    check: async ({ connect, region, capabilities }) => {
+      const other = await connect();
+      const held: { name: string; late: Promise<unknown>; release: () => unknown }[] = [];
+      for (const method of memoryMethods(capabilities)) {
+        if (!method.changes) continue;
+        const session = await connect();
+        const release = await region.hold!(session);
+        held.push({
+          name: method.name,
+          late: outcome(() => method.call(session, { offset: 8, length: 8 }), method.name),
+          release,
+        });
+      }
+      await sleep(capabilities.maxDelay! + 50);
+      const before = await snapshot(other);
+      for (const { name, late, release } of held) {
+        await release();
+        await late;
+        expectBytes(await snapshot(other), before, `after the longest delay, the late ${name} lands`);
+      }
+    },
+  },
+  {
     id: 'later-session-of-a-lane',
     sentence: 'a later session of the same client and lane shuts the earlier one out, and no other',
     skip: needsFence,

@@ -44,6 +44,7 @@ import { Applications } from './applications.js';
 import type { ClientEvent } from './events.js';
 import { RegionFile } from './file.js';
 import { Guardian } from './guardian.js';
+import { LeasedSession } from './leased-session.js';
 import { Lock } from './lock.js';
 import { Namespace, type Owner } from './namespace.js';
 import { Orphans } from './orphans.js';
@@ -192,7 +193,9 @@ export class Client implements AsyncDisposable, Owner {
           where: url,
         });
       }
-      const client = new Client(options, block, session, role === 'observer' ? undefined : await connect(1));
+      const leased = exclusionOf(session.capabilities, block) === 'wait' ? new LeasedSession(session) : undefined;
+      const beatSession = role === 'observer' ? undefined : await connect(1);
+      const client = new Client(options, block, leased ?? session, beatSession);
       if (role === 'observer') await run(client.replica.load(), bench);
       else
         await client.#join({
@@ -201,6 +204,7 @@ export class Client implements AsyncDisposable, Owner {
           pid: options.pid ?? 0,
           label: options.label ?? '',
         });
+      if (leased !== undefined) leased.lease = () => client.lease();
       await client.refresh();
       return client;
     } catch (error) {

@@ -12,7 +12,7 @@ const shapes: Shape[] = [
   { name: 'a socket of the file system', listen: `unix:${join(folder, 'socket')}`, memory: 'shared' },
 ];
 /** It promises, and it shares no memory. */
-const inapplicable = ['synchronous', 'mapped', 'revoke-needs-proof', 'revoke-by-proof'];
+const inapplicable = ['synchronous', 'mapped', 'revoke-needs-proof', 'revoke-by-proof', 'declared-delay'];
 
 for (const [index, shape] of shapes.entries()) {
   const test = suite(`laws of transports: ${shape.name}`);

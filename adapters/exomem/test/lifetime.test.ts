@@ -49,6 +49,13 @@ test('that is killed: their names are gone after the wait, their space comes bac
   assert.equal(linked.endsWith, { principal, incarnation: 1 });
   assert.match(await fine(server, 'dump', '--log'), new RegExp(`name="note" .* owner=${principal}\\.1$`, 'm'));
 
+  const shown = await server.run(['kick', String(slot)]);
+  assert.is(shown.code, 2, shown.stderr);
+  assert.match(
+    String(shown.stdout),
+    new RegExp(`^ *${principal} +104 KiB +8 KiB +its own; .*; 2 files end with it$`, 'm'),
+  );
+
   await using reader = await open(server.url);
   const file = await reader.open('/linked');
   await victim.kill('SIGKILL');

@@ -18,6 +18,8 @@ export interface Consequence {
   readonly line: PrincipalLine;
   readonly freed: number;
   readonly kept: number;
+  /** Files that end with it. Their pages are freed once nobody has them open any more. */
+  readonly files: number;
 }
 
 /** Who is there and who holds what, as it was when it was read. */
@@ -93,35 +95,48 @@ export class Roster {
   /** What is freed and what stays if that member is declared dead. */
   consequences({ slot, incarnation }: MemberLine): Consequence[] {
     const own = this.principals.filter((line) => line.member === slot && line.memberIncarnation === incarnation);
-    return own.map((line) => {
+    const ending = own.map((line) => (isKept(line) ? [] : this.#endingWith(line)));
+    // They lie in words of whoever made them: of the member's own principal, as good as always.
+    const lost = ending.flat().reduce((sum, pages) => sum + pages, 0);
+    return own.map((line, at) => {
       const pages = this.pages(line.principal);
-      if (isKept(line)) return { line, freed: 0, kept: pages };
-      // What is withheld belongs to files, which somebody else takes care of then.
-      const freed = this.usage.principals.get(line.principal)?.held ?? 0;
-      return { line, freed, kept: pages - freed };
+      if (isKept(line)) return { line, freed: 0, kept: pages, files: 0 };
+      // What else is withheld belongs to files, which somebody else takes care of then.
+      const held = this.usage.principals.get(line.principal)?.held ?? 0;
+      const kept = Math.max(0, pages - held - (line.policy === 0 ? lost : 0));
+      const files = ending[at]!;
+      return { line, freed: held + files.reduce((sum, one) => sum + one, 0), kept, files: files.length };
     });
+  }
+
+  /** The files that end with a principal: pages of each. */
+  #endingWith({ principal, incarnation }: PrincipalLine): number[] {
+    const files = this.#client.state.ownedBy(principal, incarnation);
+    return files.map(({ extents }) => extents.reduce((sum, { pages }) => sum + pages, 0));
   }
 
   /** The same for people. */
   describe(member: MemberLine): string[][] {
     const { pageSize } = this.#client.geometry;
-    const rows = this.consequences(member).map(({ line, freed, kept }) => [
+    const rows = this.consequences(member).map(({ line, freed, kept, files }) => [
       String(line.principal),
       formatSize(freed * pageSize),
       formatSize(kept * pageSize),
-      line.policy === 0 ? 'its own; what is kept are files' : `application, ${keepOf(line.policy).text}`,
+      (line.policy === 0 ? 'its own; what is kept are files' : `application, ${keepOf(line.policy).text}`) +
+        (files === 0 ? '' : `; ${files} ${files === 1 ? 'file ends' : 'files end'} with it`),
     ]);
     return [['PRINCIPAL', 'FREED', 'KEPT', ''], ...rows];
   }
 
   /** The same for programs. */
   plain(member: MemberLine): Record<string, unknown>[] {
-    return this.consequences(member).map(({ line, freed, kept }) => ({
+    return this.consequences(member).map(({ line, freed, kept, files }) => ({
       principal: line.principal,
       application: line.policy !== 0,
       keep: line.policy === 0 ? undefined : keepOf(line.policy).value,
       freed,
       kept,
+      files,
     }));
   }
 }

@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { assert, suite } from '@exomem/testing';
+import { tcp } from '@exomem/transport-tcp';
 import { exomem, Folder, Server } from './fixtures/command.js';
 
 const test = suite('fsck');
@@ -89,6 +91,86 @@ test('damage is named, and told by the exit code', async () => {
     String(stdout),
     /^damaged: 1 found; .*\n.*\n\nsuperblock {2}The superblock is whole .*\n {2}of the copy: /,
   );
+});
+
+test('--repair on a file: what it did, what it would do, and by the exit code what came of it', async () => {
+  using folder = new Folder();
+  const file = folder.at('region');
+  {
+    await using server = await Server.start(['--file', file, '--size', '16M']);
+    await server.run(['put', '-', '/name'], { stdin: 'x'.repeat(10_000) });
+    const busy = await exomem(['fsck', file, '--repair']);
+    assert.is(busy.code, 9, busy.stderr);
+    await server.kill('SIGINT');
+  }
+  const whole = readFileSync(file);
+  assert.is((await exomem(['fsck', file, '--repair'])).code, 0);
+  assert.ok(readFileSync(file).equals(whole));
+  const groupOffset = Number(whole.readBigUInt64LE(160));
+  const sick = Buffer.from(whole);
+  sick[100]! ^= 1; // the superblock
+  sick[groupOffset + 3]! ^= 0x80; // a page of the file is not withheld
+  sick[groupOffset + 800]! ^= 0x02; // a free group with a page in use
+  writeFileSync(file, sick);
+
+  const dry = await exomem(['fsck', file, '--repair', '--dry-run']);
+  assert.is(dry.code, 1, dry.stderr);
+  assert.match(
+    String(dry.stdout),
+    /^Found\nsuperblock[\s\S]*\nWould be repaired\n {2}the superblock is brought back[\s\S]*\nclean; /,
+  );
+  assert.ok(readFileSync(file).equals(sick));
+  const done = await exomem(['fsck', file, '--repair', '--json']);
+  assert.is(done.code, 1, done.stderr);
+  const report = JSON.parse(String(done.stdout));
+  assert.is(report.damaged, false);
+  assert.ok(report.mends.length >= 3 && report.missed.length === 0);
+  assert.ok(report.before.some(({ oracle }: { oracle: string }) => oracle === 'superblock'));
+  assert.is((await exomem(['fsck', file])).code, 0);
+  {
+    await using server = await Server.start(['--file', file]);
+    assert.is(String((await server.run(['cat', '/name'])).stdout), 'x'.repeat(10_000));
+    await server.kill('SIGINT');
+  }
+  // A record that is damaged is beyond repair: it is told so, and what to do. What else there was is repaired.
+  const lost = Buffer.from(readFileSync(file));
+  const rootOffset = 4096;
+  const snapshot = Number(lost.readBigUInt64LE(rootOffset) & 0xf_ffff_ffffn) * 4096;
+  assert.ok(snapshot === 0 || snapshot < lost.length);
+  lost[100]! ^= 1;
+  const logOffset = Number(lost.readBigUInt64LE(168));
+  const record = Number((lost.readBigUInt64LE(logOffset + 8) & 0x3ff_ffff_ffffn) * 64n);
+  if (snapshot === 0) lost[record + 30]! ^= 1;
+  else lost[snapshot + 4100]! ^= 1;
+  writeFileSync(file, lost);
+  const left = await exomem(['fsck', file, '--repair']);
+  assert.is(left.code, 7, left.stderr);
+  assert.match(
+    String(left.stdout),
+    /Repaired\n {2}the superblock[\s\S]*damaged: \d+ found[\s\S]*(root|I7).*: .*exomem serve --load IMAGE/,
+  );
+  assert.is((await exomem(['fsck', file, '--dry-run'])).code, 2);
+  assert.is((await exomem(['fsck', `file:${file}`, '--repair'])).code, 9);
+  assert.is((await exomem(['fsck', folder.at('none'), '--repair'])).code, 3);
+});
+
+test('--repair on a region that is in use', async () => {
+  await using server = await Server.start(['--size', '16M']);
+  await server.run(['put', '-', '/name'], { stdin: 'y'.repeat(10_000) });
+  {
+    const session = await tcp().connect(server.url, { clientId: randomBytes(16), lane: 0 });
+    // The copy of the superblock, and the lock word.
+    await session.write(4096 + 64, new Uint8Array(8).fill(9));
+    await session.write(session.size - 4000, new Uint8Array(8).fill(9));
+    await session.close();
+  }
+  const sick = await server.run(['fsck']);
+  assert.is(sick.code, 7, String(sick.stdout));
+  const { code, stdout, stderr } = await server.run(['fsck', '--repair']);
+  assert.is(code, 1, `${stdout}${stderr}`);
+  assert.match(String(stdout), /the lock word is not used[\s\S]*\nclean; /);
+  assert.is((await server.run(['fsck'])).code, 0);
+  assert.is(String((await server.run(['cat', '/name'])).stdout), 'y'.repeat(10_000));
 });
 
 test('what cannot be read is no region', async () => {

@@ -17,5 +17,6 @@ export type { LogEntry, LogImage } from './log-image.js';
 export type { MemberImage } from './member-image.js';
 export type { JudgeOptions, Oracle } from './oracle.js';
 export { fits } from './oracles/refusals.js';
+export * from './repair/repair.js';
 export type { Standing } from './standing.js';
 export * from './told.js';

@@ -3,7 +3,7 @@ import { type ErrorCode, isExomemError } from '@exomem/core';
 /** What the command ends with, and what it means. */
 export const exitCodes = {
   ok: [0, 'done'],
-  failure: [1, 'something else went wrong: the line on stderr says what'],
+  failure: [1, 'something else went wrong: the line on stderr says what; of fsck --repair: all damage was repaired'],
   usage: [2, 'the command line, a size, a URL or an argument makes no sense'],
   notFound: [3, 'there is no such region, file, directory or plug-in'],
   exists: [4, 'there is something of that name, or in that directory, already'],

@@ -332,9 +332,10 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
 
   command(
     'fsck [region]',
-    'Hold every byte of a region against what must be true of it; of a served one or of a file. Nothing is written.',
+    'Hold every byte of a region against what must be true of it; of a served one or of a file. Only --repair writes.',
     [
       'exomem fsck tcp://127.0.0.1:7070/default',
+      'exomem fsck /var/lib/exomem/region --repair --dry-run     # then without --dry-run',
       'exomem fsck /var/lib/exomem/region --json',
       'exomem fsck --at-rest && echo nothing left over',
     ],
@@ -342,9 +343,11 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
       (await import('../commands/fsck.js')).fsck(context, region, options),
   )
     .option('--at-rest', 'nothing is under way: what somebody who is there should have tidied up is damage too')
+    .option('--repair', 'put right what can be told for certain, word by word, and leave the rest alone')
+    .option('--dry-run', 'say what --repair would change, and change nothing')
     .addHelpText(
       'after',
-      '\nIt ends with 0 if the region is clean and with 7 if it is damaged; docs/fsck.md says what is held against what.',
+      '\nIt ends with 0 if the region is clean, with 1 if all damage was repaired, and with 7 if there is damage; docs/fsck.md says\nwhat is held against what, and what can be repaired.',
     );
 
   const image = exomem

@@ -1,48 +1,89 @@
 import { randomBytes } from 'node:crypto';
 import { ExomemError, memberState, run, type Session } from '@exomem/core';
-import { type Audit, auditRegion, type Finding, oracles, type Severity } from '@exomem/core/audit';
+import {
+  type Audit,
+  auditRegion,
+  type Finding,
+  type Mend,
+  oracles,
+  type Repair,
+  repairRegion,
+  type Severity,
+} from '@exomem/core/audit';
 import type { Context } from '../command/context.js';
 import { exitCodes } from '../command/exit-code.js';
 import { parseRegion } from '../command/location.js';
 import { type Output, paint, printable } from '../command/output.js';
 import { FileSession } from '../image/file-session.js';
+import { MemorySession } from '../image/memory-session.js';
 import { fileImage } from '../image/region-image.js';
 import { surroundings } from '../surroundings.js';
 import { localFailure } from './local.js';
 
 export interface FsckFlags {
   readonly atRest?: boolean;
+  readonly repair?: boolean;
+  readonly dryRun?: boolean;
 }
 
-/** Reads a region, holds its bytes against everything that is always true of one, and says what is not. */
+/** Something was damaged, and nothing is any more: as e2fsck has it. */
+const repaired = 1;
+
+/** Reads a region, holds its bytes against everything that is always true of one, and says what is not; or repairs it. */
 export async function fsck(context: Context, text: string | undefined, flags: FsckFlags): Promise<number> {
   const { output, signal } = context;
-  const session = await open(context, text);
+  if (flags.dryRun && !flags.repair) {
+    throw new ExomemError('InvalidArgument', 'without --repair nothing is changed anyway', {
+      advice: 'write --repair --dry-run to see what it would change',
+    });
+  }
+  const writes = flags.repair === true && !flags.dryRun;
+  const session = await open(context, text, writes);
   const end = (): void => void session.close();
   signal.addEventListener('abort', end, { once: true });
   try {
-    const audit = await run(auditRegion(session.size, { atRest: flags.atRest }), { session, surroundings });
+    const bench = { session, surroundings };
+    const options = { atRest: flags.atRest };
+    const repair = flags.repair
+      ? await run(repairRegion(session.size, { ...options, dryRun: flags.dryRun }), bench)
+      : undefined;
+    const audit = repair?.after ?? (await run(auditRegion(session.size, options), bench));
     const { problem } = audit.image.superblock.main;
     if (audit.image.tables === undefined && problem !== undefined)
       throw new ExomemError(problem.code, problem.message, { where: session.where, advice: problem.advice });
-    if (output.json) output.value(plain(audit, session.where));
-    else report(audit, output);
-    return audit.damaged ? exitCodes.unusable[0] : exitCodes.ok[0];
+    if (output.json) output.value({ ...plain(audit, session.where), ...(repair && plainRepair(repair, flags)) });
+    else {
+      if (repair !== undefined) tellRepair(repair, flags, output);
+      report(audit, output);
+      if (repair !== undefined && audit.damaged) advise(audit.findings, output);
+    }
+    if (audit.damaged) return exitCodes.unusable[0];
+    return repair?.before.damaged ? repaired : exitCodes.ok[0];
   } finally {
     signal.removeEventListener('abort', end);
     await session.close();
   }
 }
 
-/** A URL names a served region, everything else a file. Neither is joined nor written to. */
-async function open(context: Context, text: string | undefined): Promise<Session> {
+/** A URL names a served region, everything else a file. Neither is joined; a file is locked while it is repaired. */
+async function open(context: Context, text: string | undefined, writes: boolean): Promise<Session> {
   if (text === undefined || /^[a-z][a-z0-9+.-]*:/i.test(text)) {
     const url = text === undefined ? context.region() : parseRegion(text);
+    if (writes && /^file:/i.test(url)) {
+      throw new ExomemError('PermissionDenied', 'a region named like this is only looked at', {
+        where: url,
+        advice: 'name the file by its path to repair it',
+      });
+    }
     const transport = await (await context.composition()).transport(url);
     return transport.connect(url, { clientId: randomBytes(16), lane: 0, signal: context.signal });
   }
   try {
-    return new FileSession(await fileImage(text));
+    if (!writes) return new FileSession(await fileImage(text));
+    await (await fileImage(text))[Symbol.asyncDispose]();
+    const { setAside } = await import('@exomem/transport-tcp');
+    const backing = await setAside({ file: text, signal: context.signal });
+    return new MemorySession(backing.memory, text, () => backing.close());
   } catch (error) {
     throw localFailure(error, text);
   }
@@ -61,6 +102,57 @@ function plain({ image, findings, damaged }: Audit, where: string) {
   };
 }
 
+function plainRepair({ before, mends, missed }: Repair, { dryRun }: FsckFlags) {
+  const short = ({ oracle, what, where, changes }: Mend) => ({ oracle, what, where, words: changes.length });
+  return { before: before.findings, dryRun: dryRun ?? false, mends: mends.map(short), missed: missed.map(short) };
+}
+
+/** What was wrong, and what was done about it. */
+function tellRepair({ before, mends, missed }: Repair, { dryRun }: FsckFlags, output: Output): void {
+  if (!before.damaged) return;
+  output.line(paint('bold', 'Found'));
+  list(output, before.findings, 'damage');
+  output.line();
+  if (mends.length > 0) output.line(paint('bold', dryRun ? 'Would be repaired' : 'Repaired'));
+  for (const { what, where } of mends) output.line(`  ${what}${place(where)}`);
+  for (const { what } of missed) {
+    output.line(`  not: ${what}: somebody else has changed it meanwhile; look again`);
+  }
+  output.line(mends.length > 0 ? '' : 'Nothing of it can be repaired for certain.\n');
+}
+
+/** What to do about what is left, by who found it. */
+const advices: readonly { readonly oracles: readonly string[]; readonly advice: string }[] = [
+  {
+    oracles: ['root', 'log', 'I7'],
+    advice:
+      'what the log has lost nobody can tell: keep a copy of the region (cp, or exomem dump --log), then bring back the last image: exomem serve --load IMAGE',
+  },
+  {
+    oracles: ['I6', 'tree', 'files', 'owners', 'I8', 'counts'],
+    advice:
+      'the namespace contradicts itself: copy out what can be read (exomem get -r / DIR), remove the files that are named, or begin anew with a region that is formatted',
+  },
+  {
+    oracles: ['groups', 'runs', 'reserve'],
+    advice:
+      'it cannot be told whose memory that is while somebody is there who may be using it: run this again when nobody is (exomem members)',
+  },
+  {
+    oracles: ['superblock', 'members', 'principals'],
+    advice: 'end who is there (exomem members), and run this again; or bring back the last image',
+  },
+];
+
+function advise(findings: readonly Finding[], output: Output): void {
+  const left = new Set(findings.filter(({ severity }) => severity === 'damage').map(({ oracle }) => oracle));
+  output.line();
+  for (const { oracles: ids, advice } of advices) {
+    const own = ids.filter((id) => left.has(id));
+    if (own.length > 0) output.line(`${paint('bold', own.join(', '))}: ${advice}`);
+  }
+}
+
 function report({ image, findings, damaged }: Audit, output: Output): void {
   const { members, log, counts } = image.tables!;
   const damage = findings.filter(({ severity }) => severity === 'damage').length;
@@ -72,25 +164,26 @@ function report({ image, findings, damaged }: Audit, output: Output): void {
   output.line(
     `${number(total)} pages: ${number(free + room)} free, ${number(held)} held, ${number(named)} in files${rest}`,
   );
+  if (damaged) output.line();
   list(output, findings, 'damage');
+  if (findings.some(({ severity }) => severity === 'note')) output.line('\nNotes: legal as they are');
   list(output, findings, 'note');
 }
 
 /** What was found, by oracle: the sentence that does not hold, and what contradicts it. */
 function list(output: Output, findings: readonly Finding[], severity: Severity): void {
   const found = findings.filter((finding) => finding.severity === severity);
-  if (found.length === 0) return;
-  output.line();
-  if (severity === 'note') output.line('Notes: legal as they are');
   for (const { id, sentence } of oracles) {
     const own = found.filter(({ oracle }) => oracle === id);
     if (own.length === 0) continue;
     if (severity === 'damage') output.line(`${paint('bold', id)}  ${paint('dim', sentence)}`);
-    for (const { what, where } of own)
-      output.line(`  ${printable(what)}${where === 0 ? '' : paint('dim', ` (offset ${where})`)}`);
+    for (const { what, where } of own) output.line(`  ${printable(what)}${place(where)}`);
   }
 }
 
+function place(where: number): string {
+  return where === 0 ? '' : paint('dim', ` (offset ${where})`);
+}
 function logRange({ begin, end }: { begin: number | undefined; end: number }): string {
   if (begin === undefined) return 'the log cannot be read';
   return begin === end ? `no record behind index ${end - 1}` : `records ${begin} to ${end - 1}`;

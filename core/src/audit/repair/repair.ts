@@ -1,0 +1,150 @@
+import { exchangeSurely } from '../../policy/resolve.js';
+import type { Protocol } from '../../protocol/protocol.js';
+import { memberState } from '../../region/words.js';
+import { type Audit, type AuditOptions, auditRegion, judge } from '../audit.js';
+import type { Finding } from '../finding.js';
+import { type RegionImage, readImage } from '../image.js';
+import { cureGroups } from './groups.js';
+import { cureLog } from './log.js';
+import { cureMembers } from './members.js';
+import type { Mend, Patient } from './mend.js';
+import { Overlay } from './overlay.js';
+import { curePrincipals } from './principals.js';
+import { cureSuperblock } from './superblock.js';
+
+export type { Change, Mend } from './mend.js';
+
+export interface RepairOptions extends AuditOptions {
+  /** Say what would be changed, and change nothing. */
+  readonly dryRun?: boolean;
+}
+
+export interface Repair {
+  /** As the region was. */
+  readonly before: Audit;
+  /** What was put right; of a dry run, what would be. */
+  readonly mends: readonly Mend[];
+  /** What somebody else had changed before it could be put right. */
+  readonly missed: readonly Mend[];
+  /** As the region is; of a dry run, as it would be. */
+  readonly after: Audit;
+}
+
+/** How often what was uncovered by a mend is looked at in turn. */
+const rounds = 10;
+
+/**
+ * Repairs a region: word by word, each by compare-and-swap from what was read. Everything is tried first in an image of the
+ * region, to the end: only if less is damaged then, and no file is lost, one word of the region is touched. What cannot be
+ * put right for certain is left as it is, among the findings of `after`.
+ * @param size bytes of the region
+ */
+export function* repairRegion(size: number, options: RepairOptions = {}): Protocol<Repair> {
+  const before = yield* auditRegion(size, options);
+  const plan = before.damaged ? yield* planOf(size, before, options) : undefined;
+  if (plan === undefined) return { before, mends: [], missed: [], after: before };
+  if (options.dryRun) return { before, mends: plan.mends, missed: [], after: plan.after };
+  const mends: Mend[] = [];
+  const missed: Mend[] = [];
+  for (const mend of plan.mends) ((yield* apply(mend)) ? mends : missed).push(mend);
+  return { before, mends, missed, after: yield* auditRegion(size, options) };
+}
+
+interface Plan {
+  readonly mends: readonly Mend[];
+  readonly after: Audit;
+}
+
+/** What to do, tried in an image; nothing if that would not make it better. */
+function* planOf(size: number, before: Audit, options: RepairOptions): Protocol<Plan | undefined> {
+  // If all of it together makes it no better, a part of it may.
+  for (const parts of [all, ['superblock', 'log'], ['superblock', 'tables'], ['superblock']] as const) {
+    const plan = yield* tryOut(size, before, options, parts);
+    if (plan !== undefined) return plan;
+  }
+  return undefined;
+}
+
+type Part = 'superblock' | 'log' | 'tables';
+const all: readonly Part[] = ['superblock', 'log', 'tables'];
+
+function* tryOut(
+  size: number,
+  before: Audit,
+  options: RepairOptions,
+  parts: readonly Part[],
+): Protocol<Plan | undefined> {
+  const overlay = new Overlay();
+  const mends: Mend[] = [];
+  let image = before.image;
+  let findings = before.findings;
+  for (let round = 0; round < rounds; round++) {
+    const next = yield* overlay.through(cures(image, damageOf(findings), parts));
+    if (next.length === 0) break;
+    const changed = new Set<number>();
+    for (const mend of next) {
+      // Of two that would change the same word the second is seen to in the next round, if it is still needed.
+      if (mend.changes.some(({ offset }) => changed.has(offset))) continue;
+      for (const { offset, desired } of mend.changes) {
+        changed.add(offset);
+        overlay.set(offset, desired);
+      }
+      mends.push(mend);
+    }
+    image = yield* overlay.through(readImage(size));
+    findings = judge(image, undefined, options);
+    if (damageOf(findings).length === 0) break;
+  }
+  const left = damageOf(findings).length;
+  if (mends.length === 0 || left >= damageOf(before.findings).length || losesFiles(before.image, image))
+    return undefined;
+  return { mends, after: { image, findings, damaged: left > 0 } };
+}
+
+function* cures(image: RegionImage, damage: readonly Finding[], parts: readonly Part[]): Protocol<Mend[]> {
+  const mends = parts.includes('superblock') ? cureSuperblock(image) : [];
+  const { tables } = image;
+  // What the tables are is known when the superblock is.
+  if (mends.length > 0 || tables === undefined) return mends;
+  const attended = tables.members.some(({ state }) => state === memberState.joining || state === memberState.active);
+  let kept = false;
+  for (let principal = 1; principal < tables.principals.length; principal++) {
+    const word = tables.standings.principal(principal)!;
+    kept ||= tables.standings.of((principal << 16) | word.incarnation) === 'kept';
+  }
+  const patient: Patient = { image, tables, damage, deserted: !attended && !kept };
+  if (parts.includes('log')) mends.push(...(yield* cureLog(patient)));
+  if (mends.length > 0 || !parts.includes('tables')) return mends;
+  mends.push(...(yield* cureMembers(patient)), ...curePrincipals(patient));
+  // Whose a group is depends on those.
+  if (mends.length === 0) mends.push(...cureGroups(patient));
+  return mends;
+}
+
+function damageOf(findings: readonly Finding[]): Finding[] {
+  return findings.filter(({ severity }) => severity === 'damage');
+}
+
+/** Whether a file that could be read before could not be any more, or would be another one. */
+function losesFiles(before: RegionImage, after: RegionImage): boolean {
+  const [was, is] = [before.tables?.log, after.tables?.log];
+  if (was === undefined || was.begin === undefined) return false;
+  if (is?.begin === undefined || is.end < was.end) return true;
+  // With records that had been lost there may be other files, and names that had gone already.
+  if (is.end > was.end || !was.complete) return false;
+  for (const { inode, size, extents } of was.state.inodes.values()) {
+    const found = is.state.inodes.get(inode);
+    if (found?.size !== size || JSON.stringify(found.extents) !== JSON.stringify(extents)) return true;
+  }
+  return false;
+}
+
+/** Changes what still is as it was read; what was changed by another is left to it. Whether all of it was done. */
+function* apply({ changes }: Mend): Protocol<boolean> {
+  let done = true;
+  for (const { offset, expected, desired } of changes) {
+    const found = yield* exchangeSurely(offset, expected, desired);
+    if (found !== expected && found !== desired) done = false;
+  }
+  return done;
+}

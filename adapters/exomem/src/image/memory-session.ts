@@ -15,7 +15,7 @@ const capabilities: Capabilities = {
   maxBatch: 2 ** 32 - 1,
   stopOnFail: false,
   sessionFence: false,
-  revoke: false,
+  revoke: 'none',
   watch: false,
 };
 

@@ -12,13 +12,8 @@ import type { AllocationPolicy, AllocationRequest, Allocator, Extent, Identity, 
 import { interrupted, surely } from '../policy/resolve.js';
 import { type Exclusion, exclusionOf } from '../protocol/exclusion.js';
 import { readSuperblock } from '../protocol/format.js';
-import { bequeath, handedTo, judgeSuspects, settleNames, sweepDismissed, takeIn } from '../protocol/grace.js';
+import { bequeath, settleNames } from '../protocol/grace.js';
 import {
-  activate,
-  ask,
-  type BeatResult,
-  beat,
-  bindingOf,
   collectLeavers,
   fenceMember,
   fenceSelf,
@@ -35,22 +30,24 @@ import type { Protocol } from '../protocol/protocol.js';
 import { type Bench, run, runSync, type Surroundings } from '../protocol/runner.js';
 import { arenaHalf, type Geometry } from '../region/geometry.js';
 import type { Superblock } from '../region/superblock.js';
-import { memberState, type Wanted, wantedKind } from '../region/words.js';
+import { memberState } from '../region/words.js';
 import { read, write } from '../transport/step.js';
 import type { CallOptions, Session, Transport } from '../transport/transport.js';
 import { type AllocateOptions, Allocation } from './allocation.js';
 import type { Application } from './application.js';
 import { Applications } from './applications.js';
+import { Duties } from './duties.js';
 import type { ClientEvent } from './events.js';
 import { RegionFile } from './file.js';
-import { Guardian } from './guardian.js';
+import { type Heart, InlineHeartbeat } from './heartbeat.js';
 import { LeasedSession } from './leased-session.js';
+import { Life } from './life.js';
 import { Lock } from './lock.js';
 import { Namespace, type Owner } from './namespace.js';
 import { Orphans } from './orphans.js';
 import { Pins } from './pins.js';
+import { Room } from './room.js';
 import type { StewardEvent } from './steward.js';
-import { Vigil } from './vigil.js';
 import { Watch } from './watch.js';
 
 export interface ClientOptions extends CallOptions {
@@ -71,9 +68,9 @@ export interface ClientOptions extends CallOptions {
 
 /** Milliseconds between two looks at the region. */
 const clientTick = 500;
-/** Milliseconds after which who looks for room asks everybody again. */
-const askAgain = 150;
 const stewardTick = 100;
+/** The lane of heartbeats, whoever beats. */
+const heartbeatLane = 1;
 
 /**
  * A program's place in a region: a member with one principal, its allocator and its copy of the namespace.
@@ -92,35 +89,29 @@ export class Client implements AsyncDisposable, Owner {
   readonly replica: NamespaceReplica;
   readonly pins = new Pins();
   readonly #bench: Bench;
-  readonly #beatSession: Session | undefined;
-  readonly #beatBench: Bench | undefined;
+  readonly #connect: (lane: number) => Promise<Session>;
   readonly #replicaLock = new Lock();
-  readonly #beatLock = new Lock();
   readonly #events = new Subject<ClientEvent>();
-  readonly #stop = new AbortController();
-  readonly #patience: number;
   readonly #policy: AllocationPolicy;
   readonly #applications: Applications;
   readonly #orphans = new Orphans(this);
   readonly #files = new Map<number, RegionFile>();
+  readonly #life: Life;
+  readonly #duties: Duties;
+  readonly #room: Room;
   readonly #watch: Watch;
   #member: Member | undefined;
   #identity: Identity | undefined;
   #allocator: Allocator | undefined;
-  #leaseEnd = 0;
-  #fenced: ExomemError | undefined;
   #closing: Promise<void> | undefined;
-  #life: Promise<void> | undefined;
   #refreshing: Promise<void> | undefined;
   #refreshNext: Promise<void> | undefined;
-  #fullUntil = 0;
-  #connected = true;
 
   private constructor(
     options: ClientOptions,
     superblock: Superblock,
     session: Session,
-    beatSession: Session | undefined,
+    connect: (lane: number) => Promise<Session>,
   ) {
     this.superblock = superblock;
     this.geometry = superblock.geometry;
@@ -129,27 +120,46 @@ export class Client implements AsyncDisposable, Owner {
     this.surroundings = options.surroundings;
     this.session = session;
     this.#bench = { session, surroundings: options.surroundings };
-    this.#beatSession = beatSession;
-    this.#beatBench = beatSession && { session: beatSession, surroundings: options.surroundings };
-    this.#patience = options.patience ?? 1500;
+    this.#connect = connect;
     this.#policy = options.policy ?? atomic;
     this.#applications = new Applications(this, this.#policy);
     this.replica = new NamespaceReplica(this.geometry);
     this.namespace = new Namespace(this);
-    this.#watch = new Watch(this, (event) => this.#events.next(event));
+    const tell = (event: ClientEvent) => this.#events.next(event);
+    const files = () => [...this.#files.values()];
+    const beat = () => this.#life.beat();
+    const missed = (error: unknown) => this.#life.missed(error);
+    this.#duties = new Duties(this, {
+      applications: this.#applications,
+      orphans: this.#orphans,
+      tell: () => (this.#events.observed ? tell : undefined),
+      files,
+      beat,
+      missed,
+    });
+    this.#life = new Life({
+      surroundings: this.surroundings,
+      tell,
+      attend: async (behind) => {
+        if (this.#allocator !== undefined) await this.#duties.attend(behind);
+      },
+      wish: (wanted) => this.#duties.wish(wanted),
+      revive: async () => this.#inline(await this.#connect(heartbeatLane)).resume(),
+    });
+    this.#room = new Room(this, { duties: this.#duties, files, beat, missed }, options.patience ?? 1500);
+    this.#watch = new Watch(this, tell);
     this.replica.listener = {
       released: (page, pages, index) => {
-        // Whoever asks for space now may be served soon.
-        this.#fullUntil = 0;
-        for (const allocator of this.#allocators()) allocator.dismiss(page, pages, index);
+        this.#room.hope();
+        for (const allocator of this.allocators) allocator.dismiss(page, pages, index);
       },
       kept: (page, pages) => {
-        for (const allocator of this.#allocators()) allocator.retain(page, pages);
+        for (const allocator of this.allocators) allocator.retain(page, pages);
       },
       removed: (inode, index) => this.#orphaned(inode, index),
     };
     this.replica.onReload = (before) => {
-      this.#rejudge = true;
+      this.#duties.doubtNames();
       for (const inode of this.#files.keys()) {
         const was = before.inodes.get(inode);
         if (was !== undefined && !this.state.inodes.has(inode)) this.#orphaned(was, before.index);
@@ -166,7 +176,6 @@ export class Client implements AsyncDisposable, Owner {
       }
     };
   }
-  #rejudge = false;
 
   /**
    * Opens a region and joins it.
@@ -194,8 +203,7 @@ export class Client implements AsyncDisposable, Owner {
         });
       }
       const leased = exclusionOf(session.capabilities, block) === 'wait' ? new LeasedSession(session) : undefined;
-      const beatSession = role === 'observer' ? undefined : await connect(1);
-      const client = new Client(options, block, leased ?? session, beatSession);
+      const client = new Client(options, block, leased ?? session, connect);
       if (role === 'observer') await run(client.replica.load(), bench);
       else
         await client.#join({
@@ -215,13 +223,13 @@ export class Client implements AsyncDisposable, Owner {
 
   async #join(introduction: Introduction): Promise<void> {
     const { geometry } = this;
+    const session = await this.#connect(heartbeatLane);
+    const issued = this.surroundings.now();
     const member = await run(joinMember(geometry, introduction), this.#bench);
     this.#member = member;
     try {
-      const binding = bindingOf(geometry, member.slot, member.incarnation);
-      await run(surely({ op: 'bind', member: binding }), this.#beatBench!);
-      this.#leaseEnd = this.surroundings.now() + this.superblock.lease;
-      this.#life = this.#live();
+      const heartbeat = await this.#inline(session).begin(issued);
+      this.#life.begin(heartbeat);
       const half = arenaHalf(geometry, member.slot, member.incarnation);
       const arena = new RecordArena(half.offset, half.length);
       // The identity follows; what counts for reading is that live records in our half are noticed.
@@ -230,15 +238,30 @@ export class Client implements AsyncDisposable, Owner {
         await run(this.replica.load(), this.#bench);
         await run(this.replica.catchUp(), this.#bench);
       });
-      await this.#beatLock.run(() => run(activate(geometry, member), this.#beatBench!));
+      await heartbeat.activate();
       this.#identity = await run(registerPrincipal(geometry, member), this.#bench);
       this.replica.writeAs({ identity: this.#identity, arena });
       this.#allocator = this.#policy.create({ geometry, identity: this.#identity });
     } catch (error) {
-      await this.#end();
-      await this.#beatLock.run(() => run(fenceSelf(geometry, member), this.#bench)).catch(() => undefined);
+      await this.#end().catch(() => undefined);
+      await Promise.resolve(run(fenceSelf(geometry, member), this.#bench)).catch(() => undefined);
       throw error;
     }
+  }
+
+  get #heart(): Heart {
+    const { geometry, superblock, role, replica } = this;
+    return {
+      member: this.#member!,
+      geometry,
+      lease: superblock.lease,
+      interval: Math.min(superblock.lease / 3, role === 'steward' ? stewardTick : clientTick),
+      standing: () => ({ applied: this.pins.lowest(replica.index), index: replica.index }),
+    };
+  }
+
+  #inline(session: Session): InlineHeartbeat {
+    return new InlineHeartbeat(this.#heart, session, this.surroundings);
   }
 
   // ---- what one asks of it
@@ -311,7 +334,7 @@ export class Client implements AsyncDisposable, Owner {
   }
 
   /** All allocators of this client: its own, and those of its applications. */
-  #allocators(): Allocator[] {
+  get allocators(): readonly Allocator[] {
     const own = this.#allocator === undefined ? [] : [this.#allocator];
     return [...own, ...this.applications.map(({ allocator }) => allocator)];
   }
@@ -347,7 +370,7 @@ export class Client implements AsyncDisposable, Owner {
     if (file === undefined || this.#allocator === undefined) return;
     file.orphaned(inode);
     this.#orphans.add(file, index);
-    queueMicrotask(() => this.#orphans.keep().catch((error) => this.#missed(error)));
+    queueMicrotask(() => this.#orphans.keep().catch((error) => this.#life.missed(error)));
   }
 
   /** Nobody here has that file open any more. */
@@ -395,31 +418,20 @@ export class Client implements AsyncDisposable, Owner {
   /** Runs a protocol on the main lane, to its end. */
   async run<T>(protocol: Protocol<T>): Promise<T> {
     this.check();
-    return this.#learn(() => run(protocol, this.#bench));
+    try {
+      return await run(protocol, this.#bench);
+    } catch (error) {
+      throw this.#life.learn(error);
+    }
   }
   runSync<T>(protocol: Protocol<T>): T {
     this.check();
     return runSync(protocol, this.#bench);
   }
 
-  async #learn<T>(work: () => Promise<T> | T): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (isExomemError(error, 'Fenced')) this.#fence(error);
-      throw error;
-    }
-  }
-
-  #fence(error: ExomemError): void {
-    if (this.#fenced !== undefined) return;
-    this.#fenced = error;
-    this.#events.next({ type: 'fenced' });
-  }
-
   /** @throws `Fenced`, `Closed`. */
   check(): void {
-    if (this.#fenced !== undefined) throw this.#fenced;
+    this.#life.check();
     if (this.#closed) throw new ExomemError('Closed', 'this client has left the region', { where: this.where });
   }
   #closed = false;
@@ -427,18 +439,7 @@ export class Client implements AsyncDisposable, Owner {
   /** Waits for a lease, without which no byte of data may be touched. Undefined: there is one. */
   lease(): Promise<void> | undefined {
     this.check();
-    if (this.role === 'observer' || this.surroundings.now() < this.#leaseEnd) return undefined;
-    return this.#renewLease();
-  }
-  async #renewLease(): Promise<void> {
-    for (let attempt = 0; this.surroundings.now() >= this.#leaseEnd; attempt++) {
-      try {
-        await this.#beat();
-      } catch (error) {
-        if (!interrupted(error) || attempt >= 5) throw error;
-        await this.surroundings.sleep(10 * 4 ** attempt);
-      }
-    }
+    return this.role === 'observer' ? undefined : this.#life.lease();
   }
 
   /** Reads data bytes. Reading twice does no harm, so a broken connection costs time only. */
@@ -498,7 +499,7 @@ export class Client implements AsyncDisposable, Owner {
         // The append has happened: that there is no room for a snapshot now is not its failure.
         await this.run(this.replica.makeRoom()).catch((error) => {
           this.#snapshotAgain = this.surroundings.now() + 1000;
-          this.#missed(error);
+          this.#life.missed(error);
         });
       }
       return index;
@@ -524,153 +525,11 @@ export class Client implements AsyncDisposable, Owner {
   }
 
   /** An allocation that asks others for room, and waits a little, before it takes no for an answer. */
-  async allocateExtent(request: AllocationRequest, allocator = this.allocator): Promise<Extent> {
-    const { now } = this.surroundings;
-    let deadline = 0;
-    let nextAsk = 0;
-    for (;;) {
-      try {
-        return await this.run(allocator.allocate(request));
-      } catch (error) {
-        const full = isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented');
-        if (!full || now() < this.#fullUntil) throw error;
-        if (deadline === 0) {
-          deadline = now() + this.#patience;
-          // What our own files have taken ahead is the nearest.
-          for (const file of this.#files.values()) await file.shrink();
-          await this.lookAfter();
-        } else if (now() >= deadline) {
-          this.#fullUntil = now() + 1000;
-          throw error;
-        }
-        // Who is asked may have its hands full, or take in what it could give a moment later.
-        if (now() >= nextAsk) {
-          nextAsk = now() + askAgain;
-          await this.#askAround(request.pages, allocator.identity);
-        }
-        await this.surroundings.sleep(50);
-        await this.#beat().catch((error) => this.#missed(error));
-        await this.#answerWishes();
-        await this.tidy();
-        await this.run(allocator.discover());
-        await this.#judge();
-      }
-    }
+  allocateExtent(request: AllocationRequest, allocator = this.allocator): Promise<Extent> {
+    return this.#room.allocate(request, allocator);
   }
 
-  async #askAround(pages: number, { principal, incarnation }: Identity): Promise<void> {
-    const lines = await this.run(readMembers(this.geometry));
-    for (const line of lines) {
-      if (line.state !== memberState.active || line.slot === this.member.slot) continue;
-      await this.run(ask(this.geometry, line.slot, { principal, incarnation, pages }));
-    }
-  }
-
-  // ---- life
-
-  /** The heartbeat and the small duties of a member, until the client ends. */
-  async #live(): Promise<void> {
-    const tick = Math.min(this.superblock.lease / 3, this.role === 'steward' ? stewardTick : clientTick);
-    const { signal } = this.#stop;
-    while (!signal.aborted && this.#fenced === undefined) {
-      try {
-        await this.surroundings.sleep(tick, signal);
-        if (signal.aborted) break;
-        const result = await this.#beat();
-        if (!this.#connected) {
-          this.#connected = true;
-          this.#events.next({ type: 'reconnected' });
-        }
-        // A beat must not wait for the duties: a snapshot may take longer than the lease.
-        if (this.#allocator !== undefined) {
-          this.#duties ??= this.#attend(result).finally(() => {
-            this.#duties = undefined;
-          });
-        }
-      } catch (error) {
-        this.#missed(error);
-      }
-    }
-    await this.#duties;
-  }
-  #duties: Promise<void> | undefined;
-  #looked = 0;
-  readonly #stewards = new Vigil();
-
-  async #attend(result: BeatResult): Promise<void> {
-    try {
-      if (result.behind) {
-        await this.refresh();
-        // What was applied is published at once: somebody may wait for it to reuse pages.
-        await this.#beat();
-      }
-      await this.#answerWishes();
-      for (const file of [...this.#files.values()]) if (file.overdue) await file.flush();
-      await this.#orphans.keep();
-      await this.tidy();
-      const now = this.surroundings.now();
-      if (this.role === 'member' && now - this.#looked >= this.superblock.lease / 3) {
-        this.#looked = now;
-        const lines = await this.run(readMembers(this.geometry));
-        const stewards = lines.filter(({ state, steward }) => state === memberState.active && steward);
-        const silent = this.#stewards.observe(stewards, this.member.slot, now, this.superblock.wait);
-        // Where there is a steward that beats, it does that for all.
-        if (silent.length === stewards.length) await this.lookAfter();
-        // Who handed something over may have died before it could say so.
-        await this.receive();
-        await this.#announce();
-      }
-    } catch (error) {
-      this.#missed(error);
-    }
-  }
-
-  /** Something in the background failed. What matters of it comes back with the next call that somebody waits for. */
-  #missed(error: unknown): void {
-    if (this.#stop.signal.aborted) return;
-    if (isExomemError(error, 'Fenced')) this.#fence(error);
-    else if (interrupted(error) && this.#connected) {
-      this.#connected = false;
-      this.#events.next({ type: 'disconnected' });
-    }
-  }
-
-  async #beat(): Promise<BeatResult> {
-    return this.#beatLock.run(async () => {
-      const issued = this.surroundings.now();
-      const index = this.replica.index;
-      const result = await this.#learn(() =>
-        run(beat(this.geometry, this.#member!, this.pins.lowest(index), index), this.#beatBench!),
-      );
-      this.#leaseEnd = issued + this.superblock.lease;
-      // A wish is told once: whichever beat hears it keeps it.
-      if (result.wanted !== undefined) this.#wishes.push(result.wanted);
-      return result;
-    });
-  }
-
-  readonly #wishes: Wanted[] = [];
-
-  async #answerWishes(): Promise<void> {
-    for (let wish = this.#wishes.shift(); wish !== undefined; wish = this.#wishes.shift()) await this.#answer(wish);
-  }
-
-  async #answer(wanted: Wanted): Promise<void> {
-    if (wanted.kind === wantedKind.migrate) {
-      await this.#applications.asked(wanted.principal, wanted.pages);
-    } else if (wanted.pages === 0) {
-      await this.receive();
-      await this.#announce();
-    } else if (wanted.pages <= this.geometry.groupPages) {
-      await this.run(this.allocator.giveRoom(wanted, wanted.pages));
-    }
-  }
-
-  /** Tells, once each, of applications that were handed to this client and that nobody acts for yet. */
-  async #announce(): Promise<void> {
-    if (!this.#events.observed) return;
-    for (const principal of await this.#applications.handed()) this.#events.next({ type: 'handed', principal });
-  }
+  // ---- its duties, for whoever cannot wait for their time
 
   /**
    * Declares the member that is in that slot now (in that incarnation, if one is given) dead at once, and shuts it out.
@@ -701,70 +560,32 @@ export class Client implements AsyncDisposable, Owner {
     return false;
   }
 
-  /** Declares dead who has stood still, recovers the dead, takes over what belongs to nobody. See {@link Guardian}. */
-  async lookAfter(tell?: (event: StewardEvent) => void): Promise<void> {
-    await this.#guardian.round(tell);
-    await this.#judge();
+  /** See {@link Duties.lookAfter}. */
+  lookAfter(tell?: (event: StewardEvent) => void): Promise<void> {
+    return this.#duties.lookAfter(tell);
   }
-  readonly #guardian = new Guardian(this);
 
   /** Runs a protocol that follows or writes the log: one at a time. */
   runOnLog<T>(protocol: Protocol<T>): Promise<T> {
     return this.#replicaLock.run(() => this.run(protocol));
   }
 
-  /** Takes in principals that were handed to this member: merges them into the own one. How many. */
+  /** See {@link Duties.receive}. */
   receive(): Promise<number> {
-    // One at a time: a principal that is dropped is no longer ours to merge.
-    return this.#receiving.run(() => this.#receive());
-  }
-  readonly #receiving = new Lock();
-
-  async #receive(): Promise<number> {
-    const handed = await this.run(handedTo(this.geometry, this.member, this.identity));
-    if (handed.length === 0) return 0;
-    for (const from of handed) await this.runOnLog(takeIn(this, from));
-    await this.#judge();
-    await this.runOnLog(this.replica.judgeReserve());
-    return handed.length;
+    return this.#duties.receive();
   }
 
-  /** Pages that came from others and that no name refers to are let go. */
-  async #judge(): Promise<void> {
-    const { geometry, replica } = this;
-    const allocators = this.#allocators();
-    if (allocators.every((allocator) => allocator.suspects().length === 0)) return;
-    await this.runOnLog(judgeSuspects({ geometry, replica, allocators }));
-  }
-
-  /** Frees what was dismissed once no member can look at it any more, and snapshots of one's own that are past. */
+  /** See {@link Duties.tidy}. */
   async tidy(): Promise<void> {
     this.mustBeMember();
-    const allocators = this.#allocators();
-    if (this.#rejudge) {
-      this.#rejudge = false;
-      for (const allocator of allocators) allocator.doubtNames();
-    }
-    await this.#judge();
-    if (allocators.some(({ dismissed }) => dismissed > 0)) {
-      const { geometry, replica, member } = this;
-      const lowest = () => this.pins.lowest(replica.index);
-      const custodian = { geometry, replica, allocators, member, lowest };
-      await this.runOnLog(sweepDismissed(custodian));
-    }
-    if (this.#snapshots !== this.replica.root.word) {
-      this.#snapshots = this.replica.root.word;
-      await this.runOnLog(this.replica.judgeReserve());
-    }
+    await this.#duties.tidy();
   }
-  #snapshots = 0n;
 
   // ---- leaving
 
   async #end(): Promise<void> {
-    this.#stop.abort();
     this.#watch.end();
-    await this.#life?.catch(() => undefined);
+    await this.#life.end();
   }
 
   async #leave(): Promise<void> {
@@ -775,19 +596,16 @@ export class Client implements AsyncDisposable, Owner {
           if (!isExomemError(error, 'StaleHandle')) lost ??= error;
         });
       }
-      if (this.#fenced === undefined && this.#allocator !== undefined) {
-        await this.#end();
-        await this.#handOver();
-      } else {
-        await this.#end();
-      }
+      if (!this.#life.over && this.#allocator !== undefined) await this.#handOver();
+      else await this.#end();
     } catch (error) {
       // Whoever cannot say goodbye is missed after the lease: leaving is best effort, but never silent about a bug.
       if (!interrupted(error) && !isExomemError(error, 'Fenced')) throw error;
     } finally {
       this.#closed = true;
+      // Whatever has failed above: nothing of it goes on.
+      await this.#end().catch(() => undefined);
       this.#events.complete();
-      await this.#beatSession?.close();
       await this.session.close();
     }
     if (lost !== undefined) throw lost;
@@ -795,6 +613,9 @@ export class Client implements AsyncDisposable, Owner {
 
   async #handOver(): Promise<void> {
     const { geometry, allocator, identity } = this;
+    this.#watch.end();
+    // It beats on meanwhile: leaving may take longer than the lease.
+    await this.#life.retire();
     for (const file of [...this.#files.values()]) {
       await file.abandon();
       await this.letGo(file);
@@ -802,9 +623,8 @@ export class Client implements AsyncDisposable, Owner {
     await this.#applications.leave();
     await this.run(allocator.surrender());
     await this.runOnLog(bequeath(this, this.member, identity));
-    await this.#beatLock.run(async () => {
-      await this.run(fenceSelf(geometry, this.#member!));
-    });
+    await this.#end();
+    await this.run(fenceSelf(geometry, this.member));
     if (this.role !== 'steward') return;
     // The last one out closes the door.
     await this.run(collectLeavers(geometry)).catch(() => undefined);

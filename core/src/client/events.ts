@@ -28,5 +28,7 @@ export type ClientEvent =
   | { readonly type: 'snapshot'; readonly index: number }
   /** This client was declared dead by another. */
   | { readonly type: 'fenced' }
+  /** The thread that beat for this client is no more: from now on it must not block its own for long. */
+  | { readonly type: 'inline'; readonly reason: unknown }
   | { readonly type: 'disconnected' }
   | { readonly type: 'reconnected' };

@@ -259,6 +259,21 @@ export function* beat(geometry: Geometry, member: Member, applied: number, index
   };
 }
 
+/**
+ * Whoever is to beat from now on, over a new epoch of the lane of heartbeats, takes the word as it is: nothing that another
+ * agent of this member sent over that lane lands any more.
+ * @throws `Fenced`.
+ */
+export function* resumeBeats(geometry: Geometry, member: Member): Protocol<void> {
+  const binding = bindingOf(geometry, member.slot, member.incarnation);
+  yield* surely({ op: 'bind', member: binding });
+  const word = (yield* surely(load(binding.offset))) as bigint;
+  const { state, incarnation } = decodeMember(word);
+  const alive = state === memberState.joining || state === memberState.active;
+  if (!alive || incarnation !== member.incarnation) throw fenced('another client declared this one dead');
+  member.word = word;
+}
+
 /** Tells a member that a principal looks for pages (or, with 0 pages, that it was handed something). Advisory. */
 export function* ask(geometry: Geometry, slot: number, wanted: Wanted): Protocol<boolean> {
   const offset = memberLineOffset(geometry, slot) + memberFields.wanted;

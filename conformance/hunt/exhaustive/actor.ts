@@ -20,6 +20,7 @@ import {
   handedTo,
   type Identity,
   type Inode,
+  interrupted,
   isExomemError,
   isKept,
   joinMember,
@@ -41,6 +42,9 @@ import {
   recoverPrincipals,
   registerPrincipal,
   reincarnate,
+  renew,
+  resumeBeats,
+  type StepResult,
   scrub,
   settleNames,
   surely,
@@ -443,6 +447,55 @@ export class Actor {
       undefined,
       ['OutcomeUnknown'],
     );
+  }
+
+  /** A heartbeat that nobody goes on with once an answer is lost: whoever beat is no more. */
+  beatsItsLast(): this {
+    return this.does('beats for the last time', () => this.#dropped(beat(this.plot.geometry, this.member, 1, 1)));
+  }
+
+  *#dropped(protocol: Protocol<unknown>): Protocol<void> {
+    for (let state = protocol.next(); !state.done; ) {
+      let answer: StepResult;
+      try {
+        answer = yield state.value;
+      } catch (error) {
+        if (!interrupted(error)) throw error;
+        return;
+      }
+      state = protocol.next(answer);
+    }
+  }
+
+  /** Another of its agents beats from now on, over a new epoch of the lane. */
+  resumesBeats(): this {
+    return this.does('goes on beating', () => this.#resume());
+  }
+
+  *#resume(): Protocol<void> {
+    yield renew;
+    yield* resumeBeats(this.plot.geometry, this.member);
+  }
+
+  /** Tells the thread that beats for it where it stands in the log. */
+  tellsItsThread(): this {
+    return this.does('tells where it stands', () => {
+      this.#standing = { applied: this.lowest(), index: this.replica.index };
+      return undefined;
+    });
+  }
+  #standing = { applied: 1, index: 1 };
+
+  /** Heartbeats of that thread, which knows no more than it was told. */
+  beatsApart(times: number): this {
+    return this.does('beats apart', () => this.#beatApart(times), undefined, ['OutcomeUnknown']);
+  }
+
+  *#beatApart(times: number): Protocol<void> {
+    for (let at = 0; at < times; at++) {
+      const { applied, index } = this.#standing;
+      yield* beat(this.plot.geometry, this.member, applied, index);
+    }
   }
 
   /** Declares a member dead, rightly or not, and recovers it. */

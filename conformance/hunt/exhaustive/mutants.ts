@@ -2,6 +2,7 @@ import type { Counterexample } from '@exomem/conformance/simulator';
 import {
   type BatchAnswer,
   type BatchStep,
+  bindingOf,
   controlFields,
   type Geometry,
   groupWordOffset,
@@ -359,6 +360,27 @@ export const mutants: readonly Mutant[] = [
       const { fence } = replica;
       replica.fence = (principal, incarnation) => fence.call(replica, principal, incarnation, true);
     },
+  },
+  {
+    name: 'a thread that beats is told of more than what is being read allows',
+    search: 'reader-apart',
+    slow: true,
+    enter: (actor) => {
+      actor.lowest = () => actor.replica.index;
+    },
+  },
+  {
+    name: 'who goes on beating does so in the old epoch of the lane',
+    search: 'beats-passed-on',
+    step: (step) => (step.op === 'renew' ? nothing : step),
+  },
+  {
+    name: 'who goes on beating believes what it was told of the last beat',
+    search: 'beats-passed-on',
+    step: (step, { plot, member }) =>
+      step.op === 'load' && step.offset === bindingOf(plot.geometry, member.slot, member.incarnation).offset
+        ? { answer: member.word }
+        : step,
   },
   {
     name: 'a page is taken away from a reader although it has pinned its lookup',

@@ -27,6 +27,21 @@ export const graceSearches: readonly Subject[] = [
       }),
   },
   {
+    name: 'reader-apart',
+    what: 'A has a file; B looks it up and reads it, while a thread of its own beats with what it was told; C removes it and beats; A follows, sweeps and allocates anew',
+    bound: { crashes: 0, losses: 0 },
+    make: (options) =>
+      grace(options, {}, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B', { concurrency: 2 }), plot.actor('C')];
+        janitor(plot);
+        plot.prepare(a.names('f', 1));
+        for (const one of [b, c]) plot.prepare(one.catchesUp().tellsItsThread().beats());
+        a.catchesUp().sweeps().allocates(4, true);
+        b.reads('f').catchesUp().tellsItsThread().beatsApart(2);
+        c.unlinks('f').beats();
+      }),
+  },
+  {
     name: 'newcomer',
     what: 'A has a file; C removes it and beats; A follows, sweeps and allocates anew; N joins meanwhile, and reads the file if it saw it',
     bound: { crashes: 0, losses: 0 },

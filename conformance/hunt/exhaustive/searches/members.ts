@@ -97,4 +97,18 @@ export const memberSearches: readonly Subject[] = [
         plot.lossy.add(a.simulated).add(b.simulated);
       }),
   },
+  {
+    name: 'beats-passed-on',
+    what: 'A beats, its thread is no more at the first answer that is lost, and it goes on beating itself; B beats too, and declares A dead at any time',
+    bound: { crashes: 1, losses: 2 },
+    make: (options) =>
+      members(options, { members: 3, principals: 3 }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        janitor(plot);
+        a.beatsItsLast().resumesBeats().beats().resumesBeats().beats();
+        b.beats().recovers(0);
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated);
+      }),
+  },
 ];

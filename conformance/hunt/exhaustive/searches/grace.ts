@@ -37,7 +37,7 @@ export const graceSearches: readonly Subject[] = [
         plot.prepare(a.names('f', 1));
         for (const one of [b, c]) plot.prepare(one.catchesUp().tellsItsThread().beats());
         a.catchesUp().sweeps().allocates(4, true);
-        b.reads('f').catchesUp().tellsItsThread().beatsApart(2);
+        b.reads('f').catchesUp().tellsItsThread().beatsApart(1);
         c.unlinks('f').beats();
       }),
   },

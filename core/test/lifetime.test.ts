@@ -333,6 +333,24 @@ test('end when it closes: all their names, and nothing else', async () => {
   await end();
 });
 
+test('end when it closes with them open: nobody keeps them', async () => {
+  const { open, keeper, end } = await region();
+  const a = await open();
+  await a.allocate(30_000, { name: '/a', ...owned });
+  const b = await open();
+  const file = await b.namespace.open('/b', { create: true, ...owned });
+  await file.write(0, new Uint8Array(9000));
+  await file.flush();
+  await b.namespace.link('/b', '/b2');
+  await a.close();
+  await b.close();
+  await keeper.refresh();
+  assert.equal(await listed(keeper), []);
+  assert.equal([keeper.state.kept.size, keeper.state.pages], [0, 0]);
+  await settled(keeper);
+  await end();
+});
+
 test('end when it dies, once that is sure, and are read by whoever has them open; a snapshot lies between', async () => {
   const { transport, open, keeper, end } = await region();
   const a = await open();

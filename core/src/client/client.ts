@@ -618,6 +618,8 @@ export class Client implements AsyncDisposable, Owner {
     await this.#life.retire();
     for (const file of [...this.#files.values()]) {
       await file.abandon();
+      // Its names may vanish from here on, with this client too: nobody here keeps it any more.
+      this.#files.delete(file.inode);
       await this.letGo(file);
     }
     await this.#applications.leave();

@@ -1,0 +1,73 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { brotliDecompressSync } from 'node:zlib';
+import { formatVersion, run } from '@exomem/core';
+import { auditRegion } from '@exomem/core/audit';
+import { assert, suite } from '@exomem/testing';
+import { open } from 'exomem';
+import { Service } from '../src/serving/service.js';
+import { surroundings } from '../src/surroundings.js';
+import { Folder } from './fixtures/command.js';
+import { type Account, accountOf } from './golden/account.js';
+import { goldenFolder } from './golden/make.js';
+
+const test = suite('images of each version of the format');
+
+async function damage(url: string, atRest: boolean): Promise<string[]> {
+  await using memory = await open(url, { role: 'observer' });
+  const { session } = memory.client;
+  const { findings } = await run(auditRegion(session.size, { atRest }), { session, surroundings });
+  return findings.filter(({ severity }) => severity === 'damage').map(({ oracle, what }) => `${oracle}: ${what}`);
+}
+
+const versions = readdirSync(goldenFolder).filter((name) => /^v\d+$/.test(name));
+
+test('the present version is among them', () => {
+  assert.ok(versions.includes(`v${formatVersion}`), 'npm run golden makes them');
+});
+
+for (const version of versions) {
+  const images = readdirSync(join(goldenFolder, version)).filter((name) => name.endsWith('.br'));
+  for (const name of images) {
+    const bytes = brotliDecompressSync(readFileSync(join(goldenFolder, version, name)));
+    const account = JSON.parse(
+      readFileSync(join(goldenFolder, version, name.replace(/br$/, 'json')), 'utf8'),
+    ) as Account;
+
+    test(`${version}/${name}: what was in it is read from it, and it is clean`, async () => {
+      using folder = new Folder();
+      writeFileSync(folder.at('image'), bytes);
+      assert.ok(Object.keys(account.names).length > 5);
+      assert.equal(await accountOf(`file:${folder.at('image')}`), account);
+      assert.equal(await damage(`file:${folder.at('image')}`, false), []);
+    });
+
+    test(`${version}/${name}: served again it is recovered, and nothing that stays is lost`, async () => {
+      using folder = new Folder();
+      writeFileSync(folder.at('image'), bytes);
+      await using service = await Service.start({ load: folder.at('image'), listen: '127.0.0.1:0' });
+      const { url } = service;
+      const nobodyElse = async (): Promise<boolean> => {
+        await using memory = await open(url, { role: 'observer' });
+        const { members, principals } = await memory.members();
+        const there = members.filter(({ state }) => state !== 0).length;
+        return there === 1 && principals.filter(({ state, policy }) => state !== 0 && policy === 0).length === 1;
+      };
+      // Who was there is declared dead after its lease, and recovered.
+      while (!(await nobodyElse())) await surroundings.sleep(50);
+      while ((await damage(url, true)).length > 0) await surroundings.sleep(50);
+      const now = await accountOf(url);
+      const stays = Object.entries(account.names).filter(([, { endsWith }]) => endsWith === undefined);
+      const timeless = (names: readonly (readonly [string, Account['names'][string]])[]) =>
+        // Of the root something was removed: a file that ended with its owner.
+        names.map(([path, { times, ...about }]) => [path, path === '/' ? about : { ...about, times }]);
+      assert.equal(timeless(Object.entries(now.names)), timeless(stays));
+      assert.equal(
+        now.applications,
+        account.applications.filter(({ policy }) => policy !== 254),
+      );
+    });
+  }
+}
+
+test.run();

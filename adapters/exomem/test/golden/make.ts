@@ -1,0 +1,120 @@
+/**
+ * Makes the images that the tests open with today's code, in the form that the format has now:
+ *
+ *   npm run golden -- --the-format-has-changed
+ *
+ * It may be used when docs/FORMAT.md changes on purpose, in the same commit, as long as the version of the format is 0 and
+ * promises nothing. Images of a released version are never made again: code that cannot read them any more is wrong.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { brotliCompressSync } from 'node:zlib';
+import { format, formatVersion, runSync, Steward } from '@exomem/core';
+import { sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
+import { MiB, open } from 'exomem';
+import { saveRegion } from '../../src/image/save.js';
+import { surroundings } from '../../src/surroundings.js';
+import { Folder } from '../fixtures/command.js';
+import { accountOf } from './account.js';
+
+/** Where the images of a version are: among the sources, not among what was compiled. */
+export const goldenFolder = fileURLToPath(new URL('../../../test/golden/', import.meta.url));
+
+async function make(): Promise<void> {
+  const folder = join(goldenFolder, `v${formatVersion}`);
+  if (formatVersion > 0 && existsSync(folder)) {
+    throw new Error(`version ${formatVersion} is released: its images stay as they are`);
+  }
+  if (!process.argv.includes('--the-format-has-changed')) {
+    throw new Error(
+      'these images hold the code to the format: add --the-format-has-changed if that was meant to change',
+    );
+  }
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  using scratch = new Folder();
+  for (const [name, bytes] of await lives(scratch)) {
+    const path = scratch.at(name);
+    writeFileSync(path, bytes);
+    writeFileSync(join(folder, `${name}.br`), brotliCompressSync(bytes));
+    writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(await accountOf(`file:${path}`), undefined, 1)}\n`);
+  }
+}
+
+/** A region that was lived in: while all are there, as it was saved just then, and when all have left. */
+async function lives(scratch: Folder): Promise<[string, Buffer][]> {
+  const buffer = new SharedArrayBuffer(4 * MiB);
+  const transport = sharedArrayBuffer({ r: [buffer] });
+  const session = transport.open('sab:r', { clientId: new Uint8Array(16), lane: 0 });
+  const shape = { lease: 500, logSlots: 64, arenaBytes: 32 * 1024, memberSlots: 8, principalSlots: 16 };
+  runSync(format(session.size, { ...shape, zeroed: true }), { session, surroundings });
+  const enter = (label: string, role: 'member' | 'steward' = 'member') => open('sab:r', { transport, label, role });
+  const now = (): Buffer => Buffer.from(new Uint8Array(buffer).slice());
+
+  const keeper = await enter('keeper', 'steward');
+  const steward = new Steward(keeper.client);
+  await (await enter('visitor')).close();
+  await steward.round();
+  const holder = await enter('holder');
+  const writer = await enter('writer');
+  await holder.allocate(300_000);
+  const application = await holder.client.register({ keep: Number.POSITIVE_INFINITY });
+  for (const [bytes, byte] of [
+    [100_000, 11],
+    [5000, 12],
+  ] as const) {
+    await (await application.allocate(bytes)).write(0, new Uint8Array(bytes).fill(byte));
+  }
+  await (await holder.client.register()).allocate(9000);
+  await writer.files.mkdir('/dir');
+  for (let number = 0; number < 50; number++) await writer.files.symlink('nowhere', `/dir/link${number}`);
+  for (let number = 0; number < 45; number++) await writer.files.unlink(`/dir/link${number}`);
+  await writer.writeFile('/dir/file', new Uint8Array(30_000).fill(1), { mode: 0o640 });
+  await writer.client.snapshot();
+  await writer.files.link('/dir/file', '/again');
+  await writer.files.mkdir('/dir/Ünïcode "quoted"');
+  await writer.files.setAttributes((await writer.files.statPath('/again')).inode, { uid: 1000, gid: 100, mtime: -1n });
+  {
+    await using sparse = await writer.open('/sparse', { create: true });
+    await sparse.write(200_000, new Uint8Array(5000).fill(3));
+    await sparse.truncate(202_000);
+    await sparse.truncate(210_000);
+  }
+  await holder.allocate(20_000, { name: '/named' });
+  await holder.allocate(20_000, { name: '/ends-with-its-owner', lifetime: 'owner' });
+  const unnamed = await writer.open('/unnamed', { create: true });
+  await unnamed.write(0, new Uint8Array(10_000).fill(2));
+  await unnamed.flush();
+  await writer.files.unlink('/unnamed');
+  for (const memory of [keeper, holder, writer]) await memory.client.refresh();
+  while (keeper.client.state.kept.size === 0) {
+    await surroundings.sleep(10);
+    await keeper.client.refresh();
+  }
+  const inUse = now();
+  const path = scratch.at('saved');
+  const options = { replace: true, signal: new AbortController().signal, onProgress: () => undefined };
+  const saver = await enter('saver');
+  await saveRegion(saver.client, path, options);
+  await saver.close();
+  await unnamed.close();
+  for (const memory of [holder, writer]) await memory.close();
+  for (let round = 0; round < 3; round++) await steward.round();
+  await keeper.close();
+  return [
+    ['in-use', inUse],
+    ['saved', readFileSync(path)],
+    ['left', now()],
+  ];
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    await make();
+    console.log(`made in ${goldenFolder}: say in the commit what of the format has changed`);
+  } catch (error) {
+    console.error(`golden: ${(error as Error).message}`);
+    process.exitCode = 2;
+  }
+}

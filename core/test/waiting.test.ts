@@ -20,11 +20,11 @@ async function code(work: Promise<unknown>): Promise<string> {
   return 'none';
 }
 
-async function region(delay = maxDelay) {
+async function region(delay = maxDelay, wait = 3000) {
   const inner = sharedArrayBuffer({ r: createRegion(4 * 1024 * 1024).segments });
   const session = inner.open('sab:r', { clientId: new Uint8Array(16), lane: 0 });
   // No less than a lease and that delay, and some for a machine that is busy.
-  const times = { lease: 2000, delay, wait: 3000 };
+  const times = { lease: 2000, delay, wait };
   runSync(format(session.size, { zeroed: true, ...times }), { session, surroundings });
   const open = (brake: Brake, role: 'member' | 'steward' = 'member') =>
     Client.open({ transport: new LateTransport(inner, brake), url: 'sab:r', surroundings, role });
@@ -113,5 +113,8 @@ test('where steps may land later than the region reckons with, nobody is declare
   assert.is(await code(keeper.kick(a.member.slot)), 'UnsupportedCapability');
   await a.close();
   await keeper.close();
+  const hasty = await region(maxDelay, 2500);
+  assert.is(hasty.keeper.exclusion, 'none');
+  await hasty.keeper.close();
 });
 test.run();

@@ -12,11 +12,14 @@ import type { Protocol } from './protocol.js';
  */
 export type Exclusion = 'revoke' | 'proof' | 'wait' | 'none';
 
-export function exclusionOf(capabilities: Capabilities, { delay }: Pick<Superblock, 'delay'>): Exclusion {
-  const { revoke, mapped, maxDelay } = capabilities;
+export function exclusionOf(
+  { revoke, mapped, maxDelay }: Capabilities,
+  { lease, delay, drift, wait }: Pick<Superblock, 'lease' | 'delay' | 'drift' | 'wait'>,
+): Exclusion {
   if (revoke !== 'none') return revoke === 'immediate' ? 'revoke' : 'proof';
-  // The wait of the region covers a lease and this delay; stores into mapped memory come without any.
-  return !mapped && maxDelay !== undefined && maxDelay <= delay ? 'wait' : 'none';
+  // Stores into mapped memory come without any delay that one could wait for.
+  if (mapped || maxDelay === undefined || maxDelay > delay) return 'none';
+  return wait >= ((lease + delay) * (1_000_000 + drift)) / 1_000_000 ? 'wait' : 'none';
 }
 
 /**

@@ -80,6 +80,67 @@ export const waitingSearches: readonly Subject[] = [
       }),
   },
   {
+    name: 'wait-recoverer',
+    what: 'nobody can be shut out; A, which held a page and a file, is dead; B recovers it, C declares B dead at any time, recovers it, and A; B dies anywhere, a reply of B is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      waiting(options, { members: 4, principals: 4, groupPages: 4, reserve: 2, groups: 2 }, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+        plot.prepare(a.names('f', 1).allocates(1));
+        for (const one of [b, c]) plot.prepare(one.catchesUp());
+        plot.simulation.perform({ kind: 'crash', client: a.simulated });
+        b.recovers(0);
+        c.recovers(1).recovers(0);
+        plot.mortal.add(b.simulated);
+        plot.lossy.add(b.simulated);
+      }),
+  },
+  {
+    name: 'wait-hand-over',
+    what: 'nobody can be shut out; A with a file leaves and hands it to B, which receives it; C declares A dead at any time and recovers it; A dies anywhere, a reply of A is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      waiting(options, { members: 4, principals: 4, groupPages: 4, reserve: 2, groups: 2 }, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+        plot.prepare(a.names('f', 1));
+        plot.prepare(b.catchesUp());
+        a.leaves();
+        b.receives();
+        c.recovers(0).tidiesPrincipals();
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated);
+      }),
+  },
+  {
+    name: 'wait-give',
+    what: 'nobody can be shut out; A gives a group with its file in it to B, which looks at its words and allocates; C declares A dead at any time, recovers it and looks for words of the dead; A dies anywhere, a reply of A is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      waiting(options, { members: 4, principals: 4, groupPages: 4, reserve: 2, groups: 2 }, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+        plot.prepare(a.names('f', 2));
+        for (const one of [b, c]) plot.prepare(one.catchesUp());
+        a.givesRoom(2, 1);
+        b.discovers().allocates(1);
+        c.recovers(0).scrubs();
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated);
+      }),
+  },
+  {
+    name: 'wait-register',
+    what: 'nobody can be shut out; A registers an application; B declares it dead at any time, recovers it, looks for strays, and registers one itself; A dies anywhere, a reply of A is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      waiting(options, { principals: 4 }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        a.registers();
+        b.recovers(0).tidiesPrincipals().registers();
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated);
+      }),
+  },
+  {
     name: 'wait-custody',
     what: 'nobody can be shut out; A makes a file of two pages and allocates, B declares it dead at any time, recovers it, judges and sweeps; A dies anywhere, a reply of A is lost',
     bound: { crashes: 1, losses: 1 },

@@ -144,6 +144,7 @@ export class Client implements AsyncDisposable, Owner {
         if (this.#allocator !== undefined) await this.#duties.attend(behind);
       },
       wish: (wanted) => this.#duties.wish(wanted),
+      pressed: () => this.#duties.pressed,
       revive: async () => this.#inline(await this.#connect(heartbeatLane)).resume(),
     });
     this.#room = new Room(this, { duties: this.#duties, files, beat, missed }, options.patience ?? 1500);

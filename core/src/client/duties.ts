@@ -11,6 +11,9 @@ import type { Orphans } from './orphans.js';
 import type { StewardEvent } from './steward.js';
 import { Vigil } from './vigil.js';
 
+/** Milliseconds after which who has looked for room is no longer expected to look for more. */
+const pressedFor = 1000;
+
 /** What a client's duties are about. */
 export interface Charge {
   readonly applications: Applications;
@@ -34,6 +37,7 @@ export class Duties {
   readonly #receiving = new Lock();
   readonly #wishes: Wanted[] = [];
   #looked = 0;
+  #pressedUntil = 0;
   #rejudge = false;
   /** The root whose snapshots are known. */
   #snapshots = 0n;
@@ -78,6 +82,14 @@ export class Duties {
   /** Somebody wants something: it is answered when the duties come to it. */
   wish(wanted: Wanted): void {
     this.#wishes.push(wanted);
+    // One group is given at a time, and who has none of its own left needs the next one soon.
+    if (wanted.kind !== wantedKind.migrate && wanted.pages > 0)
+      this.#pressedUntil = this.#client.surroundings.now() + pressedFor;
+  }
+
+  /** Whether others wait for room that they were just looking for here. */
+  get pressed(): boolean {
+    return this.#client.surroundings.now() < this.#pressedUntil;
   }
 
   async answerWishes(): Promise<void> {

@@ -9,6 +9,8 @@ import type { Heartbeat, Pulse } from './heartbeat.js';
 const attempts = 5;
 /** Milliseconds between two attempts to take the word back from a heartbeat that is lost. */
 const reviveInterval = 200;
+/** Milliseconds between two beats of a member that others wait for. */
+const pressedInterval = 20;
 
 /** What a life is the life of. */
 export interface Body {
@@ -18,6 +20,8 @@ export interface Body {
   attend(behind: boolean): Promise<void>;
   /** Somebody wants something of it. */
   wish(wanted: Wanted): void;
+  /** Somebody will soon want something again, and waits for it to be heard. */
+  pressed(): boolean;
   /** Takes the member's word back from a heartbeat that is no more. */
   revive(): Promise<Heartbeat>;
 }
@@ -76,7 +80,7 @@ export class Life {
       await this.#changing?.catch(() => undefined);
       const heartbeat = this.#heartbeat!;
       try {
-        const pulse = await heartbeat.next();
+        const pulse = await (this.#body.pressed() ? this.#soon(heartbeat) : heartbeat.next());
         if (pulse !== undefined) this.#felt(pulse);
       } catch (error) {
         this.missed(error);
@@ -88,6 +92,13 @@ export class Life {
       }
     }
     await this.#duties;
+  }
+
+  /** A beat before its time. */
+  async #soon(heartbeat: Heartbeat): Promise<Pulse | undefined> {
+    const { signal } = this.#stop;
+    await this.#body.surroundings.sleep(pressedInterval, signal);
+    return signal.aborted ? undefined : heartbeat.beat();
   }
 
   #felt({ behind, wanted }: Pulse): void {

@@ -8,6 +8,9 @@ import type { RegionFile } from './file.js';
 
 /** Milliseconds after which who looks for room asks everybody again. */
 const askAgain = 150;
+/** Milliseconds between two looks whether room was given: who is asked often answers at once, or after a while. */
+const shortest = 5;
+const longest = 50;
 /** Milliseconds for which a region that was found full is taken for full. */
 const fullFor = 1000;
 
@@ -45,6 +48,7 @@ export class Room {
     const { now, sleep } = client.surroundings;
     let deadline = 0;
     let nextAsk = 0;
+    let pause = shortest;
     for (;;) {
       try {
         return await client.run(allocator.allocate(request));
@@ -65,7 +69,8 @@ export class Room {
           nextAsk = now() + askAgain;
           await this.#askAround(request.pages, allocator.identity);
         }
-        await sleep(50);
+        await sleep(pause);
+        pause = Math.min(longest, pause * 2);
         await beat().catch(missed);
         await duties.answerWishes();
         await duties.tidy();

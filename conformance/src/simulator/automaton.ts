@@ -16,7 +16,7 @@ export interface Cast<Held, Heard> {
 /** Something that a client is told. */
 type Letter =
   | { readonly kind: 'begin' }
-  | { readonly kind: 'answer'; readonly task: number; readonly flight: Flight | undefined }
+  | { readonly kind: 'answer'; readonly task: number; readonly flight: Flight | undefined; readonly time: number | undefined }
   | { readonly kind: 'fail'; readonly task: number; readonly code: ErrorCode };
 
 const codes: readonly ErrorCode[] = ['OutcomeUnknown', 'Aborted', 'Fenced', 'OutOfRange', 'Unaligned'];
@@ -38,6 +38,8 @@ export class ClientNode<Held, Heard> {
     readonly orders: readonly Order[],
     /** Operations that it has not begun. */
     readonly queued: number,
+    /** It may begin the next. */
+    readonly ready: boolean,
     readonly binding: MemberBinding | undefined,
     readonly held: Held,
     readonly heard: readonly Heard[],
@@ -70,7 +72,6 @@ export class Automaton<Held, Heard> {
   readonly root: ClientNode<Held, Heard>;
   nodes = 0;
   replays = 0;
-  readonly concurrency: number;
 
   constructor(
     readonly index: number,
@@ -78,7 +79,6 @@ export class Automaton<Held, Heard> {
     readonly numbers: Numbers,
   ) {
     const instance = pool.fresh(index);
-    this.concurrency = instance.client.concurrency;
     const { cast, client } = instance;
     this.root = new ClientNode(
       this.nodes++,
@@ -86,6 +86,7 @@ export class Automaton<Held, Heard> {
       undefined,
       [],
       client.queue.length,
+      client.ready,
       client.binding,
       cast.hold?.(client) as Held,
       cast.hear?.(client) ?? [],
@@ -99,9 +100,10 @@ export class Automaton<Held, Heard> {
   }
 
   /** It is told what became of its step; of a control step there is nothing to tell. */
-  told(node: ClientNode<Held, Heard>, task: number, flight: Flight | undefined): ClientNode<Held, Heard> {
-    const key = flight === undefined ? 1 + 8 * task : 8 * flight.id;
-    return node.children.get(key) ?? this.#extend(node, key, { kind: 'answer', task, flight });
+  told(node: ClientNode<Held, Heard>, task: number, flight?: Flight, time?: number): ClientNode<Held, Heard> {
+    let key = flight === undefined ? 1 + 8 * task : 8 * flight.id;
+    if (time !== undefined) key = 4 + 8 * (task + 32 * time);
+    return node.children.get(key) ?? this.#extend(node, key, { kind: 'answer', task, flight, time });
   }
 
   failed(node: ClientNode<Held, Heard>, task: number, code: ErrorCode): ClientNode<Held, Heard> {
@@ -166,7 +168,7 @@ export class Automaton<Held, Heard> {
       const same = before.find((one) => one.pending === pending && pending !== undefined);
       if (same !== undefined) return same.order;
       if (pending === undefined) return undefined;
-      return new Order(operation.name, pending, cast.simulation.grain, this.numbers);
+      return new Order(operation.name, pending, operation.lane ?? 0, cast.simulation.grain, this.numbers);
     });
     orders.splice(0, orders.length, ...after.filter((order) => order !== undefined));
     const child = new ClientNode<Held, Heard>(
@@ -175,6 +177,7 @@ export class Automaton<Held, Heard> {
       letter,
       [...orders],
       client.queue.length,
+      client.ready,
       client.binding,
       cast.hold?.(client) as Held,
       cast.hear?.(client) ?? [],
@@ -202,7 +205,7 @@ export class Automaton<Held, Heard> {
       return;
     }
     if (pending !== undefined && 'op' in pending && pending.op === 'bind') client.binding = pending.member;
-    simulation.tell(task, undefined);
+    simulation.tell(task, letter.time);
   }
 }
 

@@ -8,6 +8,10 @@ export type Outcome = { readonly value: unknown; readonly error?: undefined } | 
 export interface Operation {
   /** For people: `allocates 3 pages`. */
   readonly name: string;
+  /** The lane that its steps go by. A new epoch of one lane leaves the others as they are. Default 0. */
+  readonly lane?: number;
+  /** It begins when nothing else of its client is under way, and nothing else does as long as it is. */
+  readonly alone?: boolean;
   /** Makes the protocol when its turn has come; undefined: there is nothing to do after all. */
   start(): Protocol<unknown> | undefined;
   ended?(outcome: Outcome): void;
@@ -51,6 +55,14 @@ export class SimulatedClient {
     readonly concurrency: number,
   ) {
     this.chance = index + 1;
+  }
+
+  /** Whether its next operation may begin. */
+  get ready(): boolean {
+    const [next] = this.queue;
+    if (next === undefined || this.tasks.length >= this.concurrency) return false;
+    if (next.alone) return this.tasks.length === 0;
+    return !this.tasks.some(({ operation }) => operation.alone);
   }
 
   get idle(): boolean {

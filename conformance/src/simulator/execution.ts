@@ -37,10 +37,12 @@ export class Execution {
   readonly #batch: BatchStep | undefined;
   readonly #answers: BatchAnswer = [];
   readonly #grain: Grain;
+  readonly lane: number;
   #moved = 0;
   #abandoned = false;
 
-  constructor(step: MemoryStep | BatchStep, grain: Grain) {
+  constructor(step: MemoryStep | BatchStep, grain: Grain, lane = 0) {
+    this.lane = lane;
     this.#batch = step.op === 'batch' ? step : undefined;
     this.steps = step.op === 'batch' ? step.steps : [step];
     this.#grain = grain;

@@ -76,7 +76,7 @@ export function retrace<Held, Heard>(
 }
 
 /** What may happen next: a kind, a client, and for some of them one of its operations. */
-const kinds = { step: 0, begin: 1, land: 2, lose: 3, abort: 4, crash: 5, end: 6 } as const;
+const kinds = { step: 0, begin: 1, land: 2, lose: 3, abort: 4, crash: 5, end: 6, restart: 7, tick: 8 } as const;
 const code = (kind: number, client = 0, task = 0): number => kind * 1024 + client * 32 + task;
 
 const stateLimit = 10_000_000;
@@ -110,6 +110,8 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   #losses = 0;
   #aborts = 0;
   #crashes = 0;
+  #restarts = 0;
+  #ticks = 0;
 
   // What happened just now.
   actor = 0;
@@ -145,11 +147,28 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       this.#local(at, this.#automata[at]!.root, [], [], dead, fenced),
     );
     this.memo = this.#judge.begin?.(this) ?? 0;
-    const { losses, aborts, crashes } = options.faults ?? noFaults;
-    [this.#losses, this.#aborts, this.#crashes] = [losses, aborts, crashes];
+    this.#faults = options.faults ?? noFaults;
+    this.#time = scene.time ?? ((_client, clock) => clock);
+    this.#begin();
     this.#beginning = { region: this.region, locals: [...this.locals], memo: this.memo };
   }
+  readonly #faults: Faults;
+  readonly #time: (client: number, clock: number) => number;
   readonly #beginning: { region: number; locals: Local<Held, Heard>[]; memo: number };
+
+  /** A new epoch must be bound again. */
+  get #rebinds(): boolean {
+    return this.#faults.restarts !== undefined;
+  }
+
+  get clock(): number {
+    return (this.#faults.ticks ?? 0) - this.#ticks;
+  }
+
+  #begin(): void {
+    const { losses, aborts, crashes, restarts = 0, ticks = 0 } = this.#faults;
+    [this.#losses, this.#aborts, this.#crashes, this.#restarts, this.#ticks] = [losses, aborts, crashes, restarts, ticks];
+  }
 
   standing(local: Local<Held, Heard>): SimulatedClient {
     return this.#automata[local.index]!.standing(local.node);
@@ -264,7 +283,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     const row = this.#row;
     row[0] = this.region;
     row[1] = this.memo;
-    row[2] = (this.#crashes * 64 + this.#losses) * 64 + this.#aborts;
+    row[2] = (((this.#ticks * 16 + this.#restarts) * 16 + this.#crashes) * 16 + this.#losses) * 16 + this.#aborts;
     for (let at = 0; at < this.locals.length; at++) row[at + 3] = this.locals[at]!.id;
     const known = this.#states.count;
     const number = this.#states.intern(row);
@@ -291,9 +310,11 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     this.region = states.at(state, 0);
     this.memo = states.at(state, 1);
     const left = states.at(state, 2);
-    this.#aborts = left & 63;
-    this.#losses = (left >>> 6) & 63;
-    this.#crashes = left >>> 12;
+    this.#aborts = left & 15;
+    this.#losses = (left >>> 4) & 15;
+    this.#crashes = (left >>> 8) & 15;
+    this.#restarts = (left >>> 12) & 15;
+    this.#ticks = left >>> 16;
     for (let at = 0; at < this.locals.length; at++) this.locals[at] = this.#locals[at]![states.at(state, at + 3)]!;
   }
 
@@ -323,15 +344,17 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     for (let client = 0; client < locals.length; client++) {
       const local = locals[client]!;
       if (!local.still) {
-        const { orders, queued } = local.node;
+        const { orders, ready } = local.node;
         for (let task = 0; task < orders.length; task++) {
           if (this.#ready(local, orders[task]!)) out[count++] = code(kinds.step, client, task);
         }
-        if (queued > 0 && orders.length < this.#automata[client]!.concurrency) out[count++] = code(kinds.begin, client);
+        if (ready) out[count++] = code(kinds.begin, client);
       }
       if (local.strays.length > 0) out[count++] = code(kinds.land, client);
     }
     if (quiet) return count;
+    if (this.#ticks > 0) out[count++] = code(kinds.tick);
+    if (this.#restarts > 0) out[count++] = code(kinds.restart);
     if (count === 0) throw new Error('nobody can go on, and not all is done');
     for (let client = 0; client < locals.length; client++) {
       const local = locals[client]!;
@@ -362,12 +385,16 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     if (orders.length === 0) return 31;
     // Operations of one client share what it knows.
     if (orders.length > 1) return -1;
-    const { control } = orders[0]!;
+    const { control, lane } = orders[0]!;
+    // It fails, whatever others do.
+    if (local.cut & (1 << lane) && control?.op !== 'drain' && control?.op !== 'pause' && control?.op !== 'renew') return 0;
     switch (control?.op) {
       case 'pause':
         return 0;
       case 'drain':
+        return local.strays.length === 0 ? 0 : -1;
       case 'renew':
+        if (this.#rebinds && local.node.binding !== undefined) return -1;
         return local.strays.length === 0 ? 0 : -1;
       case 'revoke': {
         const { member } = control;
@@ -414,6 +441,15 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       case kinds.crash:
         this.#crashes--;
         this.#crash(local);
+        break;
+      case kinds.restart:
+        this.#restarts--;
+        this.#restart();
+        break;
+      case kinds.tick:
+        this.#ticks--;
+        this.#chronicle?.event({ name: 'the clock' }, `shows ${this.clock}`);
+        this.told = true;
     }
     if (this.#judge.after !== undefined) this.memo = this.#judge.after(this, this);
   }
@@ -422,11 +458,17 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     const { node, flights } = local;
     const order = node.orders[task]!;
     const flight = flights[task];
+    const automaton = this.#automata[local.index]!;
+    const op = order.control?.op;
+    if (local.cut & (1 << order.lane) && (flight !== undefined || op === 'bind' || op === 'revoke')) {
+      this.#chronicle?.event({ name: this.#names[local.index]! }, 'finds the connection broken');
+      this.#go(local, automaton.failed(node, task, 'OutcomeUnknown'), local.strays);
+      return;
+    }
     if (flight === undefined) {
       this.#control(local, task, order);
       return;
     }
-    const automaton = this.#automata[local.index]!;
     const hand = this.#hand;
     hand.region = this.region;
     let next: Flight;
@@ -438,9 +480,9 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       return;
     }
     this.#changed(hand, local, flight.step, order.name);
-    if (next.done) this.#go(local, automaton.told(node, task, next), local.strays, next);
+    if (next.done) this.#go(local, automaton.told(node, task, next), local.strays);
     else
-      this.locals[local.index] = this.#local(local.index, node, with_(flights, task, next), local.strays, false, false);
+      this.locals[local.index] = this.#local(local.index, node, with_(flights, task, next), local.strays, false, false, local.cut);
   }
 
   /** The region is what the hand made of it. */
@@ -455,34 +497,42 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     this.length = hand.length;
   }
 
-  #control(local: Local<Held, Heard>, task: number, { control, name }: Order): void {
+  #control(local: Local<Held, Heard>, task: number, order: Order): void {
+    const { control, name, lane } = order;
     const automaton = this.#automata[local.index]!;
     const speaker = { client: { name: this.#names[local.index]! }, operation: { name } };
     this.#chronicle?.control(speaker, control!);
     switch (control!.op) {
       case 'renew': {
         // Nothing of the lane's earlier epochs lands any more. What was half done is answered by nobody.
-        let { node } = local;
-        let now = local;
-        for (let other = node.orders.length - 1; other >= 0; other--) {
-          if (other === task || now.flights[other]?.begun !== true) continue;
-          this.#go(now, automaton.failed(node, other, 'OutcomeUnknown'), []);
-          now = this.locals[local.index]!;
-          node = now.node;
+        const { binding } = local.node;
+        if (this.#rebinds && binding !== undefined && !this.#alive(binding)) {
+          this.#go(local, automaton.failed(local.node, task, 'Fenced'), local.strays);
+          this.#shutOut(this.locals[local.index]!);
+          return;
         }
-        const at = node.orders.findIndex((one) => one.control === control);
-        this.#go(now, automaton.told(node, at, undefined), []);
+        const strays = local.strays.filter((stray) => stray.order.lane !== lane);
+        let now = local;
+        for (const other of local.node.orders) {
+          const at = now.node.orders.indexOf(other);
+          if (other === order || other.lane !== lane || now.flights[at]?.begun !== true) continue;
+          this.#go(now, automaton.failed(now.node, at, 'OutcomeUnknown'), strays);
+          now = this.locals[local.index]!;
+        }
+        const at = now.node.orders.indexOf(order);
+        this.#go(now, automaton.told(now.node, at), strays, now.cut & ~(1 << lane));
         return;
       }
       case 'drain':
-        this.#go(local, automaton.told(local.node, task, undefined), []);
+        this.#go(local, automaton.told(local.node, task), []);
+        return;
+      case 'now':
+        this.#go(local, automaton.told(local.node, task, undefined, this.#time(local.index, this.clock)), local.strays);
         return;
       case 'bind': {
         const { member } = control as { member: MemberBinding };
-        const { state, incarnation } = decodeMember(this.moments.load(this.region, member.offset));
-        const alive = state === memberState.joining || state === memberState.active;
-        if (alive && incarnation === member.incarnation) {
-          this.#go(local, automaton.told(local.node, task, undefined), local.strays);
+        if (this.#alive(member)) {
+          this.#go(local, automaton.told(local.node, task), local.strays);
         } else {
           this.#go(local, automaton.failed(local.node, task, 'Fenced'), local.strays);
           this.#shutOut(this.locals[local.index]!);
@@ -493,11 +543,30 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
         const { member } = control as { member: MemberBinding };
         for (const other of this.locals) if (isBound(other.node.binding, member)) this.#shutOut(other);
         const now = this.locals[local.index]!;
-        if (!now.fenced) this.#go(now, automaton.told(now.node, task, undefined), now.strays);
+        if (!now.fenced) this.#go(now, automaton.told(now.node, task), now.strays);
         return;
       }
       default:
-        this.#go(local, automaton.told(local.node, task, undefined), local.strays);
+        this.#go(local, automaton.told(local.node, task), local.strays);
+    }
+  }
+
+  #alive({ offset, incarnation }: MemberBinding): boolean {
+    const found = decodeMember(this.moments.load(this.region, offset));
+    const alive = found.state === memberState.joining || found.state === memberState.active;
+    return alive && found.incarnation === incarnation;
+  }
+
+  /** The appliance forgets lanes and revocations: who was shut out must not be let in again. */
+  #restart(): void {
+    this.#chronicle?.event({ name: 'the appliance' }, 'begins anew');
+    this.told = true;
+    for (const [index, local] of this.locals.entries()) {
+      const { node, flights, dead, fenced, still } = local;
+      const { binding } = node;
+      if (fenced && binding !== undefined && this.#alive(binding))
+        throw new Error(`${this.#names[index]} was shut out, and after a restart it is let in again`);
+      this.locals[index] = this.#local(index, node, flights, [], dead, fenced, still ? 0 : allLanes);
     }
   }
 
@@ -540,11 +609,12 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     const left = stray!.advance(hand);
     this.#changed(hand, local, step, undefined);
     const strays = left === undefined ? rest : [left, ...rest];
-    this.locals[local.index] = this.#local(local.index, local.node, local.flights, strays, local.dead, local.fenced);
+    const { index, node, flights, dead, fenced, cut } = local;
+    this.locals[index] = this.#local(index, node, flights, strays, dead, fenced, cut);
   }
 
   /** The client stands at another node from now on. */
-  #go(local: Local<Held, Heard>, node: ClientNode<Held, Heard>, strays: readonly Stray[], ended?: Flight): void {
+  #go(local: Local<Held, Heard>, node: ClientNode<Held, Heard>, strays: readonly Stray[], cut = local.cut): void {
     if (node.heard.length > 0) this.heard.push(...node.heard);
     this.told = true;
     if (node.broken !== undefined) throw node.broken;
@@ -553,13 +623,13 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       const at = before.indexOf(order);
       return at < 0 ? order.flight : local.flights[at];
     });
-    this.locals[local.index] = this.#local(local.index, node, flights, strays, local.dead, local.fenced);
+    this.locals[local.index] = this.#local(local.index, node, flights, strays, local.dead, local.fenced, cut);
     if (this.#chronicle !== undefined) {
       for (const order of before) {
         if (node.orders.some(({ name }) => name === order.name)) continue;
         this.#chronicle.ended(
           { client: { name: this.#names[local.index]! }, operation: { name: order.name } },
-          { value: ended },
+          { value: undefined },
         );
       }
     }
@@ -572,11 +642,12 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     strays: readonly Stray[],
     dead: boolean,
     fenced: boolean,
+    cut = 0,
   ): Local<Held, Heard> {
     const still = dead || fenced || node.finished;
     let key: string;
     if (still) {
-      const local = new Local(-1, index, node, [], strays, dead, fenced, true);
+      const local = new Local(-1, index, node, [], strays, dead, fenced, true, 0);
       const how = fenced ? 2 : dead ? 1 : 0;
       let epitaph = node.epitaphs[how];
       if (epitaph === undefined) {
@@ -590,6 +661,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     } else {
       key = `${node.id}`;
       for (const flight of flights) key += `,${flight === undefined ? 0 : flight.id}`;
+      if (cut !== 0) key += `/${cut}`;
     }
     if (strays.length > 0) for (const stray of strays) key += `+${stray.id}`;
     const known = this.#known[index]!.get(key);
@@ -603,6 +675,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       dead,
       fenced,
       still,
+      still ? 0 : cut,
     );
     this.#locals[index]!.push(local);
     this.#known[index]!.set(key, local);
@@ -611,6 +684,8 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
 }
 
 const forced = new Int32Array(256);
+/** A bit for each. */
+const allLanes = 255;
 
 function with_<T>(all: readonly T[], at: number, one: T): readonly T[] {
   if (all.length === 1) return [one];

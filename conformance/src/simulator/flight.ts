@@ -18,6 +18,7 @@ export class Order {
     /** The operation, for people. */
     readonly name: string,
     pending: Execution | ControlStep,
+    readonly lane: number,
     readonly grain: Grain,
     readonly numbers: Numbers,
   ) {

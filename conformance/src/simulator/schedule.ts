@@ -9,6 +9,13 @@ export interface Faults {
   readonly aborts: number;
   /** Clients that die. */
   readonly crashes: number;
+  /**
+   * The appliance ends and begins again with its memory as it was: all connections break, nothing that was on its way happens,
+   * and each lane must be bound again. In exhaustive searches only.
+   */
+  readonly restarts?: number;
+  /** How far the clock goes, in steps of a simulation that is `timed`. In exhaustive searches only. */
+  readonly ticks?: number;
 }
 
 export const noFaults: Faults = { losses: 0, aborts: 0, crashes: 0 };

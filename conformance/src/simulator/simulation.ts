@@ -36,6 +36,8 @@ export interface SimulationOptions {
   readonly grain?: number | Grain;
   /** Time stands still: a pause is a step like any other. */
   readonly timeless?: boolean;
+  /** Whoever makes the clients go on says what time it is: to ask for it is a step like any other. */
+  readonly timed?: boolean;
   /** Turns after which the whole counts as going round in circles. Default 100,000. */
   readonly limit?: number;
   /** Writes down what happens, for people. */
@@ -66,6 +68,7 @@ export class Simulation {
   /** Bytes that a transfer moves at a time. */
   readonly grain: Grain;
   readonly #timeless: boolean;
+  readonly #timed: boolean;
   readonly #limit: number;
   readonly #remember: boolean;
   #clock = 0;
@@ -81,6 +84,7 @@ export class Simulation {
     const { grain = 16 } = options;
     this.grain = typeof grain === 'number' ? uniform(grain) : grain;
     this.#timeless = options.timeless ?? false;
+    this.#timed = options.timed ?? false;
     this.#limit = options.limit ?? 100_000;
     this.#remember = options.remember ?? false;
     if (options.chronicle) this.chronicle = new Chronicle(options.namer);
@@ -112,7 +116,7 @@ export class Simulation {
         if (task === this.#current) actions.unshift({ kind: 'step', task });
         else actions.push({ kind: 'step', task });
       }
-      if (client.queue.length > 0 && client.tasks.length < client.concurrency) actions.push({ kind: 'begin', client });
+      if (client.ready) actions.push({ kind: 'begin', client });
     }
     // Whoever waits lets those go first that have waited longer.
     if (this.#waits) actions.sort((one, other) => lastTurn(one) - lastTurn(other));
@@ -294,6 +298,8 @@ export class Simulation {
         this.#answer(task, undefined);
         return;
       case 'now':
+        this.#answer(task, this.#clock);
+        return;
       case 'wallClock':
       case 'random':
         throw new Error('is answered at once');
@@ -311,9 +317,11 @@ export class Simulation {
 
   /** Nothing of the lane's earlier epochs lands any more. What was half done is answered by nobody. */
   #newEpoch(client: SimulatedClient, except: Task): void {
-    client.limbo = [];
+    const { lane = 0 } = except.operation;
+    client.limbo = client.limbo.filter((one) => one.lane !== lane);
     for (const task of [...client.tasks]) {
-      if (task !== except && underWay(task.pending)) this.#throw(task, 'OutcomeUnknown', 'the connection was replaced');
+      if (task === except || (task.operation.lane ?? 0) !== lane) continue;
+      if (underWay(task.pending)) this.#throw(task, 'OutcomeUnknown', 'the connection was replaced');
     }
   }
 
@@ -361,7 +369,7 @@ export class Simulation {
         const step = state.value;
         const answer = this.#atOnce(task.client, step);
         if (answer === undefined) {
-          task.pending = isControl(step) ? step : new Execution(step, this.grain);
+          task.pending = isControl(step) ? step : new Execution(step, this.grain, task.operation.lane);
           return;
         }
         state = task.protocol.next(answer);
@@ -378,7 +386,7 @@ export class Simulation {
   #atOnce(client: SimulatedClient, step: Step): StepResult {
     switch (step.op) {
       case 'now':
-        return this.#clock;
+        return this.#timed ? undefined : this.#clock;
       case 'wallClock':
         return BigInt(this.#clock) * 1_000_000n;
       case 'random':

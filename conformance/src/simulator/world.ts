@@ -13,6 +13,8 @@ export interface Scene<Held = unknown, Heard = unknown> extends Cast<Held, Heard
   readonly bounds?: readonly number[];
   /** From here on the region is kept page by page. */
   readonly pagesFrom?: number;
+  /** What a client takes the time for when the clock shows so many ticks. Default: these. */
+  readonly time?: (client: number, clock: number) => number;
   readonly judge?: Judge<Held, Heard>;
 }
 
@@ -33,6 +35,8 @@ export interface World<Held, Heard> {
   readonly moments: Moments;
   /** What the region holds, as a number. */
   readonly region: number;
+  /** The time, in ticks. */
+  readonly clock: number;
   readonly locals: readonly Local<Held, Heard>[];
   readonly memo: number;
   /** The shipped client as it stands there: to be looked at, and left as it is. */
@@ -71,5 +75,7 @@ export class Local<Held, Heard> {
     readonly fenced: boolean,
     /** It never does anything any more, but what is on its way. */
     readonly still: boolean,
+    /** Lanes, a bit each, whose connection broke: every step on them fails until a new epoch begins. */
+    readonly cut: number,
   ) {}
 }

@@ -7,6 +7,7 @@ export * from './client/events.js';
 export * from './client/file.js';
 export * from './client/namespace.js';
 export * from './client/steward.js';
+export { Vigil } from './client/vigil.js';
 export * from './errors.js';
 export * from './namespace/arena.js';
 export * from './namespace/inode.js';

@@ -1,4 +1,4 @@
-import type { Outcome, SimulatedClient } from '@exomem/conformance/simulator';
+import type { Operation, Outcome, SimulatedClient } from '@exomem/conformance/simulator';
 import {
   type Allocator,
   activate,
@@ -7,6 +7,7 @@ import {
   atomic,
   beat,
   bequeath,
+  bindingOf,
   collectLeavers,
   condemn,
   condemnStray,
@@ -31,6 +32,7 @@ import {
   memberState,
   migratePrincipal,
   NamespaceReplica,
+  now,
   type Protocol,
   pageOffset,
   principalState,
@@ -44,12 +46,14 @@ import {
   reincarnate,
   renew,
   resumeBeats,
+  type Step,
   type StepResult,
   scrub,
   settleNames,
   surely,
   sweepDismissed,
   takeIn,
+  Vigil,
   write,
 } from '@exomem/core';
 import { mutate, withoutRevoke } from './mutation.js';
@@ -144,7 +148,7 @@ export class Actor {
   }
 
   hold(): Holdings {
-    const { gone, left, appended, begun } = this;
+    const { gone, left, appended, begun, leaseEnd } = this;
     const member = this.member && { slot: this.member.slot, incarnation: this.member.incarnation };
     const identities = this.identities.map(({ principal, incarnation }) => ({ principal, incarnation }));
     const handles = this.handles.map(({ extent: { page, pages }, identity: { principal, incarnation } }) => {
@@ -162,6 +166,7 @@ export class Actor {
       appended,
       begun,
       sizes: [...this.sizes],
+      leaseEnd,
     };
   }
 
@@ -190,9 +195,11 @@ export class Actor {
     start: () => Protocol<T> | undefined,
     then?: (value: T) => void,
     refusals: readonly ErrorCode[] = [],
+    how: Pick<Operation, 'lane' | 'alone' | 'exclusive'> = {},
   ): this {
     const { mutation, exclusion } = this.plot;
     this.simulated.queue.push({
+      ...how,
       name,
       start: () => {
         const shipped = this.gone ? undefined : start();
@@ -311,6 +318,21 @@ export class Actor {
     );
   }
 
+  /** Makes so many files with names that are as long as names can be, by one record. */
+  namesMany(count: number): this {
+    const start = (): Protocol<number> => {
+      this.begun += count;
+      return this.replica.append((state) => {
+        const attributes = { mode: 0o644, uid: 0, gid: 0, time: 0n, target: '', size: 0, extents: [] };
+        return Array.from({ length: count }, (_, at) => {
+          const name = `${state.index}.${at}`.padEnd(255, '-');
+          return { op: 'create', parent: 1, name, kind: 'file', ...attributes } as const;
+        });
+      });
+    };
+    return this.does(`names ${count} files`, start, (index) => this.acknowledged(index));
+  }
+
   acknowledged(index: number): void {
     const { principal, incarnation } = this.identity;
     this.appended++;
@@ -347,6 +369,97 @@ export class Actor {
     );
   }
 
+  /** Gives a page to a hole of a file, as a mount does: whoever comes second writes into the page of the first. */
+  fills(name: string, at: number): this {
+    this.plot.letters(name).add(this.name);
+    return this.does(`fills page ${at} of ${name}`, () => this.fill(name, at), undefined, ['RegionFull']);
+  }
+
+  *fill(name: string, at: number): Protocol<void> {
+    const { allocator, replica, plot } = this;
+    const inode = replica.state.lookup(1, name)?.inode;
+    if (inode === undefined) return;
+    const { page } = yield* allocator.allocate({ pages: 1, initialise: 'caller', named: true });
+    yield* surely(write(pageOffset(plot.geometry, page), pageOf(this.name)));
+    const extents = [{ at, page, pages: 1 }];
+    const size = (at + 1) * 4096;
+    for (;;) {
+      try {
+        yield* replica.append((state) => {
+          const operation = { op: 'extend', inode, size, time: 0n, extents, written: [] } as const;
+          state.check(operation);
+          return [operation];
+        });
+        settleNames(allocator, replica.state, inode, extents);
+        return;
+      } catch (error) {
+        if (isExomemError(error, 'Exists')) {
+          if (yield* this.#moveInto(inode, at, page)) return;
+          continue;
+        }
+        if (!isExomemError(error, 'StaleHandle')) throw error;
+        yield* allocator.release(page, 1);
+        return;
+      }
+    }
+  }
+
+  /** Another client gave a page to the same place first: our bytes go into that. */
+  *#moveInto(inode: number, at: number, page: number): Protocol<boolean> {
+    const { allocator, replica, plot } = this;
+    const { index } = replica;
+    if (!plot.mutation?.unpinned) this.pins.push(index);
+    try {
+      const { extents } = replica.state.file(inode);
+      const theirs = extents.find((extent) => extent.at <= at && at < extent.at + extent.pages);
+      if (theirs === undefined) return false;
+      const to = theirs.page + (at - theirs.at);
+      if (to === page) {
+        settleNames(allocator, replica.state, inode, [{ at, page, pages: 1 }]);
+        return true;
+      }
+      yield* surely(write(pageOffset(plot.geometry, to), pageOf(this.name)));
+      yield* allocator.release(page, 1);
+      return true;
+    } finally {
+      if (!plot.mutation?.unpinned) this.#unpin(index);
+    }
+  }
+
+  /** Writes to a page of a file, as whoever looked it up may. */
+  writes(name: string, at: number): this {
+    this.plot.letters(name).add(this.name);
+    return this.does(`writes page ${at} of ${name}`, () => this.overwrite(name, at));
+  }
+
+  *overwrite(name: string, at: number): Protocol<void> {
+    const { replica, plot } = this;
+    const { index } = replica;
+    const extents = replica.state.lookup(1, name)?.extents ?? [];
+    const found = extents.find((extent) => extent.at <= at && at < extent.at + extent.pages);
+    if (found === undefined) return;
+    if (!plot.mutation?.unpinned) this.pins.push(index);
+    try {
+      yield* surely(write(pageOffset(plot.geometry, found.page + (at - found.at)), pageOf(this.name)));
+    } finally {
+      if (!plot.mutation?.unpinned) this.#unpin(index);
+    }
+  }
+
+  truncates(name: string, pages: number): this {
+    return this.does(
+      `truncates ${name} to ${pages} pages`,
+      () =>
+        this.replica.append((state) => {
+          const inode = state.lookup(1, name);
+          if (inode === undefined) throw new ExomemError('NotFound', `there is no ${name}`);
+          return [{ op: 'truncate', inode: inode.inode, size: pages * 4096, time: 0n }];
+        }),
+      undefined,
+      ['NotFound'],
+    );
+  }
+
   /** Looks a file up and reads it, if it is there. */
   reads(name: string): this {
     return this.does(`reads ${name}`, () => {
@@ -364,7 +477,8 @@ export class Actor {
         for (let at = 0; at < pages; at++) {
           const bytes = new Uint8Array(4096);
           yield* surely(read(pageOffset(this.plot.geometry, page + at), bytes));
-          if (bytes.some((byte) => byte !== name.charCodeAt(0))) {
+          const letters = this.plot.letters(name);
+          if (bytes.some((byte) => !letters.has(String.fromCharCode(byte)))) {
             throw new Breach('I12', `${this.name} reads page ${page + at} of ${name}, and finds ${bytes[0]}`);
           }
         }
@@ -433,20 +547,79 @@ export class Actor {
   }
 
   catchesUp(): this {
-    return this.does('catches up', () => this.replica.catchUp());
+    return this.does('catches up', () => this.replica.catchUp(), undefined, [], { exclusive: 'log' });
   }
 
   snapshots(): this {
     return this.does('cuts a snapshot', () => this.replica.snapshot());
   }
 
-  beats(): this {
-    return this.does(
-      'beats',
-      () => beat(this.plot.geometry, this.member, this.lowest(), this.replica.index),
-      undefined,
-      ['OutcomeUnknown'],
-    );
+  beats(lane = 0): this {
+    return this.does('beats', () => this.beat(), undefined, ['OutcomeUnknown'], { lane, exclusive: 'beat' });
+  }
+
+  *beat(): Protocol<void> {
+    const { plot, member } = this;
+    const issued = (yield now) as number;
+    yield* beat(plot.geometry, member, this.lowest(), this.replica.index);
+    if (!plot.timed) return;
+    const from = plot.mutation?.leaseFromReply ? ((yield now) as number) : issued;
+    this.leaseEnd = from + plot.lease;
+  }
+
+  /** Monotonic milliseconds, by its own clock. */
+  leaseEnd = 0;
+
+  /** Looks after the others, as who watches them does in each of its rounds. */
+  watches(): this {
+    return this.does('looks who stands still', () => this.watch());
+  }
+  readonly #vigil = new Vigil();
+
+  *watch(): Protocol<void> {
+    const { geometry, wait, lease, mutation } = this.plot;
+    const before = (yield now) as number;
+    const lines = yield* readMembers(geometry);
+    const seen = { before, after: (yield now) as number };
+    const silent = this.#vigil.observe(lines, this.member.slot, seen, mutation?.impatient ? lease : wait);
+    // Who only looks at the end does not beat.
+    const janitor = this.plot.actors.find(({ name }) => name === 'Z');
+    for (const line of silent) if (line.slot !== janitor?.member.slot) yield* fenceMember(geometry, line);
+  }
+
+  /** Joins as a client of two lanes does, which beats on the second one while it reads the log. */
+  joinsByTwoLanes(): this {
+    const { geometry } = this.plot;
+    const second = { lane: 1, alone: true };
+    const isMember = () => this.member !== undefined;
+    this.does('joins', () => this.#enrol(), undefined, ['Busy'], { alone: true });
+    const bind = (): Step => ({ op: 'bind', member: bindingOf(geometry, this.member.slot, this.member.incarnation) });
+    this.does('binds its second lane', () => (isMember() ? surely(bind()) : undefined), undefined, [], second);
+    this.does('reads the log', () => (isMember() ? this.#readLog() : undefined));
+    this.does('beats', () => (isMember() ? this.beat() : undefined), undefined, ['OutcomeUnknown'], { lane: 1 });
+    const become = () => (isMember() ? activate(geometry, this.member) : undefined);
+    this.does('activates', become, undefined, [], second);
+    this.does('registers', () => (isMember() ? this.#register() : undefined), undefined, ['Busy'], { alone: true });
+    return this;
+  }
+
+  *#enrol(): Protocol<void> {
+    const { geometry } = this.plot;
+    this.member = yield* joinMember(geometry, introduction);
+    const half = arenaHalf(geometry, this.member.slot, this.member.incarnation);
+    this.arena = new RecordArena(half.offset, this.plot.arenaBytes);
+    this.replica = new NamespaceReplica(geometry);
+    this.replica.writeAs({ identity: { principal: 0, incarnation: 0, word: 0n }, arena: this.arena });
+  }
+
+  *#readLog(): Protocol<void> {
+    yield* this.replica.load();
+    yield* this.replica.catchUp();
+  }
+
+  *#register(): Protocol<void> {
+    const identity = yield* registerPrincipal(this.plot.geometry, this.member);
+    this.enter(this.member, identity, this.replica, this.arena);
   }
 
   /** A heartbeat that nobody goes on with once an answer is lost: whoever beat is no more. */
@@ -595,8 +768,28 @@ export class Actor {
     return this.does(
       'registers',
       () => registerPrincipal(this.plot.geometry, this.member, keepNot),
-      (identity) => this.identities.push(identity),
+      (identity) => {
+        this.identities.push(identity);
+        this.applications.push(atomic.create({ geometry: this.plot.geometry, identity }));
+      },
       ['Busy'],
+    );
+  }
+
+  /** Allocates in the name of its first application. */
+  allocatesInApplication(pages: number): this {
+    return this.does(
+      `allocates ${pages} for its application`,
+      () => {
+        this.sizes.add(pages);
+        return this.applications[0]?.allocate({ pages, initialise: 'none' });
+      },
+      (extent) => {
+        const { identity } = this.applications[0]!;
+        this.#heard.push({ kind: 'given', page: extent.page, ...identity });
+        this.handles.push({ extent, identity, named: false });
+      },
+      ['RegionFull', 'Fragmented'],
     );
   }
 

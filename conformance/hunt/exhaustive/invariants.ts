@@ -50,12 +50,42 @@ export const always: readonly Invariant<(moment: Moment) => string | undefined>[
     check: custody,
   },
   {
+    id: 'L1',
+    sentence: 'Nobody takes a lease once it was declared dead.',
+    from: 'told',
+    check: leased,
+  },
+  {
     id: 'R3',
     sentence: 'A file that ends with its owner has no name when that has ended.',
     from: 'bytes',
     check: owned,
   },
 ];
+
+/** A page is written by whoever has it, or while it is withheld and somebody may look at it by the name of a file. */
+export function touched(moment: Moment, who: Client, offset: number): string | undefined {
+  const { dataOffset, pageSize, groupPages } = moment.geometry;
+  const page = Math.floor((offset - dataOffset) / pageSize);
+  const word = moment.groupWord(Math.floor(page / groupPages));
+  const [principal, incarnation] = [Number(word >> 48n), Number((word >> 32n) & 0xffffn)];
+  if (who.identities.some((one) => one.principal === principal && one.incarnation === incarnation)) return undefined;
+  const bits = (Number(word & 0xffff_ffffn) >>> (30 - 2 * (page % groupPages))) & 3;
+  if (principal !== 0 && bits === 3) return undefined;
+  return `${who.name} writes to page ${page}, which shows ${bits} under principal ${principal}`;
+}
+
+/** Of what every member believes. */
+function leased(moment: Moment): string | undefined {
+  for (const client of moment.clients) {
+    if (client.dead || client.member === undefined || client.leaseEnd <= moment.now(client)) continue;
+    const { state, incarnation } = decodeMember(moment.memberWord(client.member.slot));
+    if ((state === memberState.joining || state === memberState.active) && incarnation === client.member.incarnation)
+      continue;
+    return `${client.name} was declared dead at ${moment.now(client)}, and has a lease until ${client.leaseEnd}`;
+  }
+  return undefined;
+}
 
 /** True of every change of a word. */
 export const grows: readonly Invariant<(moment: Moment, who: Client, change: Change) => string | undefined>[] = [
@@ -78,6 +108,12 @@ export const grows: readonly Invariant<(moment: Moment, who: Client, change: Cha
     sentence: 'A principal that died is free when no word shows it any more.',
     from: 'bytes',
     check: emptied,
+  },
+  {
+    id: 'L1',
+    sentence: 'Nobody is declared dead as long as its lease runs by its own clock.',
+    from: 'told',
+    check: leaseKept,
   },
   {
     id: 'R3',
@@ -181,6 +217,11 @@ function custody(moment: Moment): string | undefined {
     }
   }
   return undefined;
+}
+
+function leaseKept(moment: Moment, _who: Client, { offset }: Change): string | undefined {
+  const { memberOffset, principalOffset } = moment.geometry;
+  return offset < memberOffset || offset >= principalOffset ? undefined : leased(moment);
 }
 
 /** Of the files that end with their owner. */

@@ -11,7 +11,7 @@ import {
 } from '@exomem/core';
 import type { Actor } from './actor.js';
 import { actorOf } from './actor.js';
-import { always, atTheEnd, grows } from './invariants.js';
+import { always, atTheEnd, grows, touched } from './invariants.js';
 import { mortem } from './mortem.js';
 import type { Plot } from './plot.js';
 import { Breach, type Heard, type Held, type Holdings } from './told.js';
@@ -37,6 +37,8 @@ export interface Moment {
   principalWord(principal: number): bigint;
   memberWord(slot: number): bigint;
   root(): bigint;
+  /** What that client takes the time for, milliseconds. */
+  now(client: Client): number;
   /** What a client was given and nobody has taken over from it. */
   handlesOf(client: Client): readonly Held[];
 }
@@ -62,7 +64,12 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
   readonly #known = new Map<string, string | undefined>();
   #world!: World<Holdings, Heard>;
   #memo!: Memo;
-  #sections!: { readonly names: readonly number[]; readonly groups: number; readonly tables: readonly number[] };
+  #sections!: {
+    readonly names: readonly number[];
+    readonly groups: number;
+    readonly data: number;
+    readonly tables: readonly number[];
+  };
   clients: Client[] = [];
   readonly waits: boolean;
 
@@ -96,6 +103,9 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
   }
   root(): bigint {
     return this.#moments.load(this.#world.region, this.geometry.controlOffset);
+  }
+  now({ index }: Client): number {
+    return this.#plot.time(index, this.#world.clock);
   }
   handlesOf({ index, handles }: Client): readonly Held[] {
     const { holders } = this.#memo;
@@ -150,6 +160,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
     ];
     this.#sections = {
       groups,
+      data: section(this.geometry.dataOffset),
       names: [control, log, arena, reserve],
       tables: [control, section(memberOffset), section(principalOffset), groups, log],
     };
@@ -168,7 +179,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
     if (!changed && !change.told) return world.memo;
     const at = changed ? world.moments.sectionAt(change.offset) : -1;
     let { seen, holders } = before;
-    const { names, groups, tables } = this.#sections;
+    const { names, groups, tables, data } = this.#sections;
     if (names.includes(at)) {
       seen = this.#follow(seen);
       this.#memo = { ...before, seen };
@@ -181,6 +192,8 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
       number = this.#number(this.#memo);
     }
     if (tables.includes(at)) this.#grown(change);
+    if (at === data && this.#plot.exclusion === 'revoke')
+      hold('I9', touched(this, this.clients[change.actor]!, change.offset));
     if (at === groups || seen !== before.seen || change.told) {
       for (const { id, check } of always) hold(id, check(this));
     }
@@ -216,8 +229,19 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
 
   epitaph(world: World<Holdings, Heard>, local: Local<Holdings, Heard>): string {
     const { held } = local.node;
-    const { own, identities, handles, begun, appended, sizes, member, gone, left } = held;
-    const common = JSON.stringify([member, own, identities, handles, begun, appended, [...sizes].sort(), gone, left]);
+    const { own, identities, handles, begun, appended, sizes, member, gone, left, leaseEnd } = held;
+    const common = JSON.stringify([
+      member,
+      own,
+      identities,
+      handles,
+      begun,
+      appended,
+      [...sizes].sort(),
+      gone,
+      left,
+      leaseEnd,
+    ]);
     if (local.dead || local.fenced || member === undefined || gone || left) return common;
     // What it would say of a table that fits nothing: all that it believes of it.
     return `${common}${this.#belief(world, local)}`;

@@ -2,11 +2,13 @@ import {
   decodeMember,
   decodePrincipal,
   decodeRoot,
+  decodeSnapshotHeader,
   groupWordOffset,
   memberLineOffset,
   memberState,
   principalState,
   principalWordOffset,
+  snapshotHeaderBytes,
   userGroups,
 } from '@exomem/core';
 import type { Plot } from './plot.js';
@@ -51,7 +53,12 @@ export function mortem(plot: Plot, restore: (bytes: Uint8Array) => void): string
   let reserved = 0;
   for (let group = userGroups(plot.geometry); group < groupCount; group++)
     if (groupWord(group) >> 48n !== 0n) reserved++;
-  if (reserved > (page === 0 ? 0 : 1)) return `${reserved} groups of the reserve are taken`;
+  let needed = 0;
+  if (page !== 0) {
+    const header = decodeSnapshotHeader(plot.memory.bytes.slice(page * 4096, page * 4096 + snapshotHeaderBytes));
+    for (const { groups } of header?.runs ?? []) needed += groups;
+  }
+  if (reserved > needed) return `${reserved} groups of the reserve are taken, and the snapshot lies in ${needed}`;
   for (let principal = 1; principal <= principalSlots; principal++) {
     const word = plot.memory.load(principalWordOffset(plot.geometry, principal));
     if (principal !== cleaner.identity.principal && decodePrincipal(word).state !== principalState.free) {

@@ -69,6 +69,8 @@ function headsKept(actor: Actor): Map<number, bigint> {
   if (kept === undefined) heads.set(actor, (kept = new Map()));
   return kept;
 }
+/** What the clock said to who is about to look. */
+const glances = new WeakMap<Actor, number>();
 /** A protocol that has nothing to do. */
 function* idle<T>(value: T): Protocol<T> {
   yield* [];
@@ -330,6 +332,51 @@ export const mutants: readonly Mutant[] = [
         if (bytes[at + 7]! >> 4 === 1) bytes[at + 7] = bytes[at + 7]! & 15;
       }
       return result;
+    },
+  },
+  {
+    name: 'who writes to a page of a file has not pinned its lookup',
+    search: 'write-and-reuse',
+    slow: true,
+    unpinned: true,
+  },
+  {
+    name: 'a lease counts from when the answer came',
+    search: 'lease',
+    leaseFromReply: true,
+  },
+  {
+    name: 'who watches takes a word for seen since before it looked',
+    search: 'lease',
+    answer: (step, result, actor) => {
+      if (step.op !== 'now' || actor.name === 'A') return result;
+      const before = glances.get(actor);
+      if (before === undefined) glances.set(actor, result as number);
+      else glances.delete(actor);
+      return before ?? result;
+    },
+  },
+  {
+    name: 'who watches waits no longer than a lease lasts, and its clock is fast',
+    search: 'lease',
+    impatient: true,
+  },
+  {
+    name: 'a beat whose answer is lost is taken for done',
+    search: 'two-lanes-append',
+    thrown: (step, error, actor) => {
+      const [first] = isBatch(step) ? step.steps : [];
+      if (!interrupted(error) || first?.op !== 'compareExchange' || !isMemberWord(actor, first.offset))
+        return undefined;
+      return { answer: [first.expected, undefined, 0n, 0n] };
+    },
+  },
+  {
+    name: 'a snapshot of several runs is swung to before the last one is written',
+    search: 'snapshot-of-runs',
+    step: (step, { plot }) => {
+      const last = step.op === 'write' && step.offset >= plot.reserveOffset && step.offset % 4096 === 0;
+      return last && step.bytes.length > 64 ? nothing : step;
     },
   },
   {

@@ -20,6 +20,12 @@ export interface Mutation {
   readonly policy?: (policy: AllocationPolicy) => AllocationPolicy;
   /** Adopts as if the dead had been shut out. */
   readonly inPlace?: boolean;
+  /** Who writes into a page that another gave to a file has not pinned its lookup. */
+  readonly unpinned?: boolean;
+  /** A lease counts from when the answer came. */
+  readonly leaseFromReply?: boolean;
+  /** Who watches waits no longer than a lease lasts. */
+  readonly impatient?: boolean;
   /** Nobody looks for principals whose member is gone. */
   readonly blind?: boolean;
 }

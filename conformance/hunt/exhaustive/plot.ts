@@ -31,6 +31,8 @@ export interface PlotOptions {
   readonly members?: number;
   readonly principals?: number;
   readonly logSlots?: number;
+  /** Bytes of a record arena. Default 8,192. */
+  readonly arenaBytes?: number;
   /** Bytes of a line of the member table that are read at once. Default: all. */
   readonly memberGrain?: number;
   /** Bytes of a record that are read or written at once. Default: all. */
@@ -41,6 +43,11 @@ export interface PlotOptions {
   readonly wordByWord?: boolean;
   /** `wait`: nobody can be shut out, and whoever is declared dead goes on. Default `revoke`. */
   readonly exclusion?: 'revoke' | 'wait';
+  /** Milliseconds. A plot with a lease has a clock; who watches waits for so long, by its own clock. */
+  readonly lease?: number;
+  readonly wait?: number;
+  /** What a client takes the time for when the clock shows so many ticks. */
+  readonly time?: (client: number, clock: number) => number;
   readonly mutation?: Mutation;
   /** Makes the same plot once more. */
   readonly again?: () => Plot;
@@ -57,6 +64,10 @@ export class Plot implements Scene<Holdings, Heard> {
   readonly exclusion: 'revoke' | 'wait';
   readonly mutation: Mutation | undefined;
   readonly arenaBytes: number;
+  readonly timed: boolean;
+  readonly lease: number;
+  readonly wait: number;
+  readonly time: (client: number, clock: number) => number;
   readonly #again: (() => Plot) | undefined;
   #judge: Judgement | undefined;
   /** Set by a search: what must be true of its end beside the rest. */
@@ -68,6 +79,9 @@ export class Plot implements Scene<Holdings, Heard> {
     this.exclusion = options.exclusion ?? 'revoke';
     this.mutation = options.mutation;
     this.arenaBytes = options.arena ?? geometry.arenaBytes / 2;
+    const { lease = 0, wait = 0, time = (_client, clock) => clock } = options;
+    this.timed = options.lease !== undefined;
+    [this.lease, this.wait, this.time] = [lease, wait, time];
     this.memory = blank(geometry);
     const clean = BigInt(repeatBits(geometry.groupPages, pageBits.clean));
     for (let group = 0; group < geometry.groupCount; group++) {
@@ -76,6 +90,7 @@ export class Plot implements Scene<Holdings, Heard> {
     const { memberGrain = 256, recordGrain = 4096, wordByWord = false } = options;
     this.simulation = new Simulation(this.memory, {
       timeless: true,
+      timed: this.timed,
       grain: (offset) => {
         if (offset >= geometry.dataOffset) return 4096;
         if (offset >= geometry.arenaOffset) return recordGrain;
@@ -109,6 +124,14 @@ export class Plot implements Scene<Holdings, Heard> {
     this.#judge ??= new Judgement(this, this.#again);
     return this.#judge;
   }
+
+  /** What the pages of a file of that name may be full of. */
+  letters(name: string): Set<string> {
+    let letters = this.#letters.get(name);
+    if (letters === undefined) this.#letters.set(name, (letters = new Set([name[0]!])));
+    return letters;
+  }
+  readonly #letters = new Map<string, Set<string>>();
 
   hold(client: SimulatedClient): Holdings {
     return this.actors[client.index]!.hold();
@@ -188,8 +211,16 @@ export class Plot implements Scene<Holdings, Heard> {
 
 /** The smallest region with exactly these tables. */
 function smallest(options: PlotOptions): Geometry {
-  const { groups = 3, groupPages = 2, reserve = 1, members = 3, principals = 4, logSlots = 8 } = options;
-  const key = [groups, groupPages, reserve, members, principals, logSlots].join();
+  const {
+    groups = 3,
+    groupPages = 2,
+    reserve = 1,
+    members = 3,
+    principals = 4,
+    logSlots = 8,
+    arenaBytes = 8192,
+  } = options;
+  const key = [groups, groupPages, reserve, members, principals, logSlots, arenaBytes].join();
   const known = geometries.get(key);
   if (known !== undefined) return known;
   const plan = {
@@ -197,7 +228,7 @@ function smallest(options: PlotOptions): Geometry {
     memberSlots: members,
     principalSlots: principals,
     logSlots,
-    arenaBytes: 8192,
+    arenaBytes,
     reserveGroups: reserve,
   };
   for (let size = 4096 * groupPages * (groups + reserve); ; size += 4096) {

@@ -6,6 +6,10 @@ export interface Bound {
   readonly crashes: number;
   /** Replies that are lost; what was on its way happens at once, later, by half, or never. */
   readonly losses: number;
+  /** How often the appliance ends and begins anew. */
+  readonly restarts?: number;
+  /** How far the clock goes. */
+  readonly ticks?: number;
 }
 
 /** A search: a small world, and how much may go wrong in it. */

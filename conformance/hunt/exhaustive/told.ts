@@ -30,6 +30,8 @@ export interface Holdings {
   readonly begun: number;
   /** The lengths of runs that it has asked for. */
   readonly sizes: readonly number[];
+  /** When its lease ends, by its own clock. */
+  readonly leaseEnd: number;
 }
 
 /** Something that a client was told. */

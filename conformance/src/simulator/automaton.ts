@@ -16,7 +16,12 @@ export interface Cast<Held, Heard> {
 /** Something that a client is told. */
 type Letter =
   | { readonly kind: 'begin' }
-  | { readonly kind: 'answer'; readonly task: number; readonly flight: Flight | undefined; readonly time: number | undefined }
+  | {
+      readonly kind: 'answer';
+      readonly task: number;
+      readonly flight: Flight | undefined;
+      readonly time: number | undefined;
+    }
   | { readonly kind: 'fail'; readonly task: number; readonly code: ErrorCode };
 
 const codes: readonly ErrorCode[] = ['OutcomeUnknown', 'Aborted', 'Fenced', 'OutOfRange', 'Unaligned'];
@@ -157,16 +162,18 @@ export class Automaton<Held, Heard> {
   #extend(node: ClientNode<Held, Heard>, key: number, letter: Letter): ClientNode<Held, Heard> {
     const instance = this.#instance(node);
     const { cast, client, orders } = instance;
-    const before = client.tasks.map((task, at) => ({ pending: task.pending, order: orders[at]! }));
+    const told = letter.kind === 'begin' ? undefined : client.tasks[letter.task];
+    const before = new Map(client.tasks.map((task, at) => [task, orders[at]!]));
     let broken: unknown;
     try {
       this.#apply(instance, letter);
     } catch (error) {
       broken = error ?? new Error('something was thrown');
     }
-    const after = client.tasks.map(({ pending, operation }) => {
-      const same = before.find((one) => one.pending === pending && pending !== undefined);
-      if (same !== undefined) return same.order;
+    const after = client.tasks.map((task) => {
+      const { pending, operation } = task;
+      const same = task === told ? undefined : before.get(task);
+      if (same !== undefined) return same;
       if (pending === undefined) return undefined;
       return new Order(operation.name, pending, operation.lane ?? 0, cast.simulation.grain, this.numbers);
     });

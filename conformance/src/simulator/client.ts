@@ -12,6 +12,8 @@ export interface Operation {
   readonly lane?: number;
   /** It begins when nothing else of its client is under way, and nothing else does as long as it is. */
   readonly alone?: boolean;
+  /** No two operations of a client that name the same are under way at once. */
+  readonly exclusive?: string;
   /** Makes the protocol when its turn has come; undefined: there is nothing to do after all. */
   start(): Protocol<unknown> | undefined;
   ended?(outcome: Outcome): void;
@@ -62,7 +64,10 @@ export class SimulatedClient {
     const [next] = this.queue;
     if (next === undefined || this.tasks.length >= this.concurrency) return false;
     if (next.alone) return this.tasks.length === 0;
-    return !this.tasks.some(({ operation }) => operation.alone);
+    const { exclusive } = next;
+    return !this.tasks.some(({ operation }) => {
+      return operation.alone || (exclusive !== undefined && operation.exclusive === exclusive);
+    });
   }
 
   get idle(): boolean {

@@ -167,7 +167,13 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
 
   #begin(): void {
     const { losses, aborts, crashes, restarts = 0, ticks = 0 } = this.#faults;
-    [this.#losses, this.#aborts, this.#crashes, this.#restarts, this.#ticks] = [losses, aborts, crashes, restarts, ticks];
+    [this.#losses, this.#aborts, this.#crashes, this.#restarts, this.#ticks] = [
+      losses,
+      aborts,
+      crashes,
+      restarts,
+      ticks,
+    ];
   }
 
   standing(local: Local<Held, Heard>): SimulatedClient {
@@ -387,7 +393,8 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     if (orders.length > 1) return -1;
     const { control, lane } = orders[0]!;
     // It fails, whatever others do.
-    if (local.cut & (1 << lane) && control?.op !== 'drain' && control?.op !== 'pause' && control?.op !== 'renew') return 0;
+    if (local.cut & (1 << lane) && control?.op !== 'drain' && control?.op !== 'pause' && control?.op !== 'renew')
+      return 0;
     switch (control?.op) {
       case 'pause':
         return 0;
@@ -482,7 +489,15 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     this.#changed(hand, local, flight.step, order.name);
     if (next.done) this.#go(local, automaton.told(node, task, next), local.strays);
     else
-      this.locals[local.index] = this.#local(local.index, node, with_(flights, task, next), local.strays, false, false, local.cut);
+      this.locals[local.index] = this.#local(
+        local.index,
+        node,
+        with_(flights, task, next),
+        local.strays,
+        false,
+        false,
+        local.cut,
+      );
   }
 
   /** The region is what the hand made of it. */

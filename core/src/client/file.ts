@@ -376,6 +376,18 @@ export class RegionFile implements AsyncDisposable {
   /** Another client gave pages to the same place first: our bytes go into those. */
   async #yield(): Promise<void> {
     const { client } = this;
+    // Those pages are not ours: as long as we write to them nobody may take them for forgotten.
+    const index = client.replica.index;
+    client.pins.take(index);
+    try {
+      await this.#moveInto();
+    } finally {
+      client.pins.give(index);
+    }
+  }
+
+  async #moveInto(): Promise<void> {
+    const { client } = this;
     const { pageSize } = client.geometry;
     const { extents } = this.#record();
     const kept: FileExtent[] = [];

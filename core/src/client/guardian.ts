@@ -5,7 +5,7 @@ import { condemnStray, recoverMember, recoverPrincipals, scrub } from '../protoc
 import { memberState, principalState } from '../region/words.js';
 import type { Client } from './client.js';
 import type { StewardEvent } from './steward.js';
-import { KeptVigil, Vigil } from './vigil.js';
+import { type Glance, KeptVigil, Vigil } from './vigil.js';
 
 /** Milliseconds between two searches for words that belong to nobody alive. */
 const scrubInterval = 5000;
@@ -32,7 +32,7 @@ export class Guardian {
     const recoverer = { geometry, replica, allocator };
     const now = client.surroundings.now();
     let lines = await client.run(readMembers(geometry));
-    const suspects = this.#suspects(lines, now);
+    const suspects = this.#suspects(lines, { before: now, after: client.surroundings.now() });
     for (const line of suspects) {
       if (await this.#declareDead(line)) tell({ type: 'fenced', member: line });
     }
@@ -42,10 +42,12 @@ export class Guardian {
       const recovery = await client.runOnLog(recoverMember(recoverer, line));
       if (recovery !== undefined) tell({ type: 'recovered', member: line, recovery });
     }
+    const before = client.surroundings.now();
     const principals = await client.run(readPrincipals(geometry));
     // The members after them: who is not there then, in that incarnation, is dead.
     lines = await client.run(readMembers(geometry));
-    for (const line of this.#kept.observe(principals, lines, now)) await client.run(condemn(geometry, line));
+    const seen = { before, after: client.surroundings.now() };
+    for (const line of this.#kept.observe(principals, lines, seen)) await client.run(condemn(geometry, line));
     await client.run(condemnStray(geometry));
     const dying = (await client.run(readPrincipals(geometry))).filter(({ state }) => state === principalState.dying);
     if (dying.length > 0) {
@@ -59,16 +61,16 @@ export class Guardian {
   }
 
   /** Who may be dead. Who could not be kept from writing where others do is not among them, however long it is silent. */
-  #suspects(lines: readonly MemberLine[], now: number): MemberLine[] {
+  #suspects(lines: readonly MemberLine[], seen: Glance): MemberLine[] {
     const { exclusion, member, superblock } = this.#client;
     if (exclusion === 'none') return [];
-    const silent = this.#vigil.observe(lines, member.slot, now, superblock.wait);
+    const silent = this.#vigil.observe(lines, member.slot, seen, superblock.wait);
     if (exclusion !== 'proof') return silent;
     // A proof needs no wait, and to ask for it costs little: whoever stood still between two looks. One that is joining
     // may not have been bound yet, and there is nothing to be known of its thread.
     const active = lines.filter(({ state }) => state === memberState.active);
     const joining = silent.filter(({ state }) => state === memberState.joining);
-    return [...this.#still.observe(active, member.slot, now, 0), ...joining];
+    return [...this.#still.observe(active, member.slot, seen, 0), ...joining];
   }
 
   async #declareDead(line: MemberLine): Promise<boolean> {

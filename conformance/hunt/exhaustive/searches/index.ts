@@ -1,10 +1,15 @@
 import type { Subject } from '../subject.js';
 import { adoptionSearches } from './adoption.js';
+import { deathSearches } from './deaths.js';
+import { fileSearches } from './files.js';
 import { graceSearches } from './grace.js';
+import { laneSearches } from './lanes.js';
+import { leaseSearches } from './lease.js';
 import { lifetimeSearches } from './lifetime.js';
 import { logSearches } from './log.js';
 import { memberSearches } from './members.js';
 import { mergingSearches } from './merging.js';
+import { restartSearches } from './restart.js';
 import { spaceSearches } from './space.js';
 import { waitingSearches } from './waiting.js';
 
@@ -18,4 +23,9 @@ export const searches: readonly Subject[] = [
   ...adoptionSearches,
   ...lifetimeSearches,
   ...waitingSearches,
+  ...fileSearches,
+  ...laneSearches,
+  ...deathSearches,
+  ...restartSearches,
+  ...leaseSearches,
 ];

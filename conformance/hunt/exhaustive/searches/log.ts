@@ -1,3 +1,4 @@
+import { groupWordOffset, ownerHalf, pageBits, repeatBits, userGroups } from '@exomem/core';
 import { Plot, type PlotOptions } from '../plot.js';
 import type { Subject } from '../subject.js';
 import { janitor } from './janitor.js';
@@ -16,6 +17,25 @@ function log(options: PlotOptions, more: PlotOptions, act: (plot: Plot) => void)
   });
   act(plot);
   janitor(plot);
+  return plot;
+}
+
+/** A log whose snapshots take several groups, of a page each; every other group of the reserve is taken, for a while. */
+function inPieces(options: PlotOptions, more: PlotOptions, act: (plot: Plot) => void): Plot {
+  const plot = new Plot({
+    groups: 1,
+    groupPages: 1,
+    reserve: 14,
+    logSlots: 8,
+    arenaBytes: 16_384,
+    ...more,
+    ...options,
+  });
+  const { geometry, memory } = plot;
+  act(plot);
+  const { principal, incarnation } = janitor(plot).identity;
+  const word = (BigInt(ownerHalf(principal, incarnation)) << 32n) | BigInt(repeatBits(1, pageBits.withheld));
+  for (const at of [1, 3]) memory.store(groupWordOffset(geometry, userGroups(geometry) + at), word);
   return plot;
 }
 
@@ -79,6 +99,49 @@ export const logSearches: readonly Subject[] = [
         b.appends();
         plot.mortal.add(a.simulated);
         plot.lossy.add(a.simulated).add(b.simulated);
+      }),
+  },
+  {
+    name: 'snapshot-of-runs',
+    what: 'the tree takes several groups of a reserve that is in pieces; A cuts a snapshot, B appends and C loads and follows; A dies anywhere',
+    bound: { crashes: 1, losses: 0 },
+    make: (options) =>
+      inPieces(options, { members: 4, principals: 4 }, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+        plot.prepare(a.namesMany(14));
+        for (const one of [b, c]) plot.prepare(one.catchesUp());
+        a.snapshots();
+        b.appends();
+        c.loads().catchesUp();
+        plot.mortal.add(a.simulated);
+      }),
+  },
+  {
+    name: 'snapshots-of-runs',
+    what: 'the tree takes several groups of a reserve that is in pieces; A and B each append and cut a snapshot; a reply of A is lost',
+    bound: { crashes: 0, losses: 1 },
+    make: (options) =>
+      inPieces(options, { members: 3, principals: 3 }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        plot.prepare(a.namesMany(14));
+        plot.prepare(b.catchesUp());
+        a.appends().snapshots();
+        b.snapshots();
+        plot.lossy.add(a.simulated);
+      }),
+  },
+  {
+    name: 'fenced-snapshot-of-runs',
+    what: 'the tree takes several groups of a reserve that is in pieces; A cuts a snapshot; B declares it dead at any time, recovers it, and cuts one itself; A dies anywhere',
+    bound: { crashes: 1, losses: 0 },
+    make: (options) =>
+      inPieces(options, { members: 3, principals: 3 }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        plot.prepare(a.namesMany(14));
+        plot.prepare(b.catchesUp());
+        a.snapshots();
+        b.recovers(0).snapshots();
+        plot.mortal.add(a.simulated);
       }),
   },
   {

@@ -92,6 +92,106 @@ export const spaceSearches: readonly Subject[] = [
       }),
   },
   {
+    name: 'extents',
+    what: 'A and B each take a run of two of three groups, free it, and take it again; A dies anywhere, a reply of either is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      space(options, {}, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        a.allocates(3).frees().allocates(3);
+        b.allocates(3).frees().allocates(3);
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated).add(b.simulated);
+      }),
+  },
+  {
+    name: 'recover-of-three',
+    what: 'A allocates, frees and takes a run; B declares it dead at any time, recovers it, allocates and frees; A dies anywhere, a reply of either is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      space(options, {}, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        a.allocates(1).frees().allocates(3);
+        b.recovers(0).allocates(1).frees();
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated).add(b.simulated);
+      }),
+  },
+  {
+    name: 'extent-of-three',
+    what: 'A takes a run, frees it and takes it again; B declares it dead at any time, recovers it, takes a run and frees it; A dies anywhere, a reply of either is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      space(options, { groupPages: 1 }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        a.allocates(2).frees().allocates(2);
+        b.recovers(0).allocates(2).frees();
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated).add(b.simulated);
+      }),
+  },
+  {
+    name: 'scrub-of-three',
+    what: 'A allocates, frees and takes a run; B declares it dead at any time, recovers it, looks for words of the dead and takes a run; A dies anywhere, a reply of either is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      space(options, { groupPages: 1 }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        a.allocates(1).frees().allocates(2);
+        b.recovers(0).scrubs().allocates(2);
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated).add(b.simulated);
+      }),
+  },
+  {
+    name: 'three-free',
+    what: 'A frees a run of two groups, B and C a page each of their groups; one of them dies anywhere, a reply of any is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      space(options, { members: 4, principals: 4, groups: 4, groupPages: 2 }, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+        plot.prepare(a.allocates(3));
+        for (const one of [b, c]) plot.prepare(one.allocates(1));
+        for (const one of [a, b, c]) {
+          one.frees();
+          plot.lossy.add(one.simulated);
+          plot.mortal.add(one.simulated);
+        }
+      }),
+  },
+  {
+    name: 'three-recover',
+    what: 'A takes a run; B and C each declare it dead at any time and recover it; one of the three dies anywhere, a reply of any is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      space(options, { members: 4, principals: 4, groups: 3, groupPages: 1, memberGrain: 4096 }, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+        a.allocates(2);
+        b.recovers(0);
+        c.recovers(0);
+        for (const { simulated } of [a, b, c]) {
+          plot.mortal.add(simulated);
+          plot.lossy.add(simulated);
+        }
+      }),
+  },
+  {
+    name: 'three-scrub',
+    what: 'A takes a run; B declares it dead at any time and recovers it; C looks for words of the dead; one of the three dies anywhere, a reply of any is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      space(options, { members: 4, principals: 4, groups: 3, groupPages: 1, memberGrain: 4096 }, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+        a.allocates(2);
+        b.recovers(0);
+        c.scrubs();
+        for (const { simulated } of [a, b, c]) {
+          plot.mortal.add(simulated);
+          plot.lossy.add(simulated);
+        }
+      }),
+  },
+  {
     name: 'custody',
     what: 'A makes a file of two pages and allocates, B declares it dead at any time, recovers it, judges and sweeps; A dies anywhere, a reply of A is lost',
     bound: { crashes: 1, losses: 1 },

@@ -64,4 +64,30 @@ test('are taken from the reserve, too: what the newest snapshot lies in stays, u
   await using late = await Client.open({ transport, url: 'sab:r', surroundings });
   assert.ok((await late.namespace.statPath('/d')).kind === 'directory');
 });
+
+test('a snapshot that another client has passed is let go of, although nothing else says that it is past', async () => {
+  const transport = sharedArrayBuffer({ r: createRegion(4 * 1024 * 1024) });
+  const session = transport.open('sab:r', { clientId: new Uint8Array(16), lane: 0 });
+  runSync(format(session.size, { zeroed: true }), { session, surroundings });
+  await using one = await Client.open({ transport, url: 'sab:r', surroundings });
+  await using other = await Client.open({ transport, url: 'sab:r', surroundings });
+  const { geometry } = one;
+  const held = ({ identity }: Client): number => {
+    const own = ownerHalf(identity.principal, identity.incarnation);
+    let count = 0;
+    for (let group = userGroups(geometry); group < geometry.groupCount; group++) {
+      if (highHalf(session.load(groupWordOffset(geometry, group)) as bigint) === own) count++;
+    }
+    return count;
+  };
+  await one.namespace.mkdir('/d');
+  await one.snapshot();
+  await one.tidy();
+  assert.is(held(one), 1);
+  await other.namespace.mkdir('/e');
+  await one.refresh();
+  await other.snapshot();
+  await one.tidy();
+  assert.equal([held(one), held(other)], [0, 1]);
+});
 test.run();

@@ -39,8 +39,6 @@ export class Duties {
   #looked = 0;
   #pressedUntil = 0;
   #rejudge = false;
-  /** The root whose snapshots are known. */
-  #snapshots = 0n;
 
   constructor(client: Client, charge: Charge) {
     this.#client = client;
@@ -162,9 +160,6 @@ export class Duties {
       const custodian = { geometry, replica, allocators, member, lowest };
       await client.runOnLog(sweepDismissed(custodian));
     }
-    if (this.#snapshots !== replica.root.word) {
-      this.#snapshots = replica.root.word;
-      await client.runOnLog(replica.judgeReserve());
-    }
+    await client.runOnLog(replica.tidyReserve());
   }
 }

@@ -466,6 +466,8 @@ export class NamespaceReplica {
       }
     } finally {
       for (const group of groups) this.#constructing.delete(group);
+      // If this failed they are ours, and of no use.
+      this.#judgedRoot = undefined;
     }
     if (!swung) yield* this.#releaseReserve(groups, author.identity);
     yield* this.#truncate(this.root.index);
@@ -479,6 +481,7 @@ export class NamespaceReplica {
     if (author === undefined) return 0;
     const own = ownerHalf(author.identity.principal, author.identity.incarnation);
     const mine = yield* this.#reserveOf(own);
+    if (mine.length === 0) this.#reserved = false;
     const idle = mine.filter((group) => !this.#constructing.has(group));
     if (idle.length === 0) return 0;
     // The words first, then the root: a snapshot that is swung to later is under construction still, or not ours.
@@ -487,6 +490,19 @@ export class NamespaceReplica {
     yield* this.#releaseReserve(free, author.identity);
     return free.length;
   }
+
+  /** The same, if there may be such groups and the root has moved since this was looked at last, by whomever. How many. */
+  *tidyReserve(): Protocol<number> {
+    if (!this.#reserved) return 0;
+    const word = (yield* surely(load(this.geometry.controlOffset + controlFields.root))) as bigint;
+    if (word === this.#judgedRoot) return 0;
+    const freed = yield* this.judgeReserve();
+    this.#judgedRoot = word;
+    return freed;
+  }
+  /** Groups of the reserve may be ours. */
+  #reserved = false;
+  #judgedRoot: bigint | undefined;
 
   /** The groups that the newest snapshot lies in. @throws `Damaged`. */
   *#rootGroups(): Protocol<Set<number>> {
@@ -520,6 +536,9 @@ export class NamespaceReplica {
       const theirs = words[2 * at + 1]!;
       if (theirs >>> 16 !== principal || (theirs & 0xffff) > incarnation || theirs === high) continue;
       named ??= yield* this.#rootGroups();
+      // Where the root points may change before the word does: it is judged once more.
+      this.#reserved = true;
+      this.#judgedRoot = undefined;
       const expected = joinWord(theirs, words[2 * at]!);
       const desired = named.has(first + at) ? joinWord(high, words[2 * at]!) : 0n;
       if ((yield* exchangeSurely(groupWordOffset(this.geometry, first + at), expected, desired)) === expected) taken++;
@@ -598,6 +617,7 @@ export class NamespaceReplica {
           const expected = joinWord(0, words[2 * at]!);
           const desired = joinWord(high, repeatBits(this.geometry.groupPages, pageBits.withheld));
           this.#constructing.add(group);
+          this.#reserved = true;
           if ((yield* exchangeSurely(groupWordOffset(this.geometry, group), expected, desired)) === expected)
             claimed.push(group);
           else this.#constructing.delete(group);

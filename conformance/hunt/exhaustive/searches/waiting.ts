@@ -181,7 +181,7 @@ export const waitingSearches: readonly Subject[] = [
   },
   {
     name: 'wait-adopt',
-    what: 'nobody can be shut out; A allocates, takes a run and frees; B declares it dead at any time, adopts its application and frees; A dies anywhere, a reply of A is lost',
+    what: 'nobody can be shut out; A allocates, takes a run and frees; B declares it dead at any time and adopts its application; A dies anywhere, a reply of A is lost',
     bound: { crashes: 1, losses: 1 },
     make: (options) =>
       waiting(options, { groupPages: 1, wordByWord: true }, (plot) => {

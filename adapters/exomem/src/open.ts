@@ -1,4 +1,11 @@
-import { type AllocationPolicy, type CallOptions, Client, ExomemError, type Transport } from '@exomem/core';
+import {
+  type AllocationPolicy,
+  type CallOptions,
+  Client,
+  ExomemError,
+  type HeartbeatMaker,
+  type Transport,
+} from '@exomem/core';
 import { Composition } from './composition/composition.js';
 import type { Plugin } from './composition/plugin.js';
 import { Memory } from './memory.js';
@@ -19,6 +26,12 @@ export interface OpenOptions extends CallOptions {
   readonly silence?: number;
   /** Milliseconds that an allocation waits for space that others may give back. Default 1,500. */
   readonly patience?: number;
+  /**
+   * Who beats: a thread of its own, so that this one may be blocked as long as it likes (the default of `open`, for
+   * transports of exomem and of plug-ins that were loaded by `loadPlugin`), or this one (`inline`; so it is, too, where a
+   * transport or a plug-in was handed over as an object, which another thread cannot have).
+   */
+  readonly heartbeat?: 'thread' | 'inline';
 }
 
 /**
@@ -27,10 +40,10 @@ export interface OpenOptions extends CallOptions {
  * `Incompatible`, `Busy` (no member slot left), `Aborted`, `DeadlineExceeded`
  */
 export async function open(url: string, options: OpenOptions = {}): Promise<Memory> {
-  return new Memory(await join(url, options, new Composition(options.plugins)));
+  return new Memory(await join(url, { heartbeat: 'thread', ...options }, new Composition(options.plugins)));
 }
 
-/** {@link open} with parts that are put together already. */
+/** {@link open} with parts that are put together already; beats inline unless it is told otherwise. */
 export async function join(url: string, options: OpenOptions, composition: Composition): Promise<Client> {
   const { role, label, policy, signal, timeout, silence, patience } = options;
   const transport = options.transport ?? (await composition.transport(url));
@@ -40,8 +53,15 @@ export async function join(url: string, options: OpenOptions, composition: Compo
       advice: 'serve it to write there: exomem serve --file PATH, or --load PATH to leave the file as it is',
     });
   }
+  const abroad = options.transport === undefined ? composition.abroad(url) : undefined;
+  let heartbeat: HeartbeatMaker | undefined;
+  if (options.heartbeat === 'thread' && role !== 'observer' && abroad !== undefined) {
+    const { threadHeartbeat } = await import('./heartbeat/thread-heartbeat.js');
+    heartbeat = threadHeartbeat(abroad.plugin);
+  }
   return Client.open({
     transport,
+    heartbeat,
     url,
     surroundings,
     policy: typeof policy === 'string' ? await composition.policy(policy) : policy,

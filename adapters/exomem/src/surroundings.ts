@@ -7,7 +7,11 @@ const cell = new Int32Array(new SharedArrayBuffer(4));
 
 /** Time and chance as Node has them. */
 export const surroundings: Surroundings = {
-  now: () => performance.now(),
+  /** The same for all threads of the process, which `performance.now()` is not. */
+  now() {
+    const [seconds, nanoseconds] = process.hrtime();
+    return seconds * 1000 + nanoseconds / 1e6;
+  },
   // Below a millisecond the wall clock of Node says nothing; what the monotonic one adds keeps times of files apart.
   wallClock: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n,
   random() {

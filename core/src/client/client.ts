@@ -39,7 +39,7 @@ import { Applications } from './applications.js';
 import { Duties } from './duties.js';
 import type { ClientEvent } from './events.js';
 import { RegionFile } from './file.js';
-import { type Heart, InlineHeartbeat } from './heartbeat.js';
+import { type Heart, type HeartbeatMaker, InlineHeartbeat } from './heartbeat.js';
 import { LeasedSession } from './leased-session.js';
 import { Life } from './life.js';
 import { Lock } from './lock.js';
@@ -64,6 +64,8 @@ export interface ClientOptions extends CallOptions {
   readonly silence?: number;
   /** Milliseconds that an allocation waits for space that others may give back, before it says RegionFull. Default 1,500. */
   readonly patience?: number;
+  /** Who beats once the client has joined. Default: the thread that it lives in, which must not be blocked for long. */
+  readonly heartbeat?: HeartbeatMaker;
 }
 
 /** Milliseconds between two looks at the region. */
@@ -215,6 +217,11 @@ export class Client implements AsyncDisposable, Owner {
         });
       if (leased !== undefined) leased.lease = () => client.lease();
       await client.refresh();
+      const { heartbeat } = options;
+      if (heartbeat !== undefined && role !== 'observer') {
+        const lane = { url, clientId, lane: heartbeatLane, silence };
+        await client.#life.pass((leaseEnd) => heartbeat(client.#heart, lane, leaseEnd));
+      }
       return client;
     } catch (error) {
       for (const session of opened) await session.close();

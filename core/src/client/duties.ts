@@ -66,7 +66,7 @@ export class Duties {
         const lines = await client.run(readMembers(client.geometry));
         const seen = { before: now, after: client.surroundings.now() };
         const stewards = lines.filter(({ state, steward }) => state === memberState.active && steward);
-        const silent = this.#stewards.observe(stewards, client.member.slot, seen, wait);
+        const silent = this.#stewards.observe(stewards, client.member.slot, seen, wait, client.replica.index);
         // Where there is a steward that beats, it does that for all.
         if (silent.length === stewards.length) await this.lookAfter();
         // Who handed something over may have died before it could say so.

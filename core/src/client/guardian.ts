@@ -64,7 +64,9 @@ export class Guardian {
   #suspects(lines: readonly MemberLine[], seen: Glance): MemberLine[] {
     const { exclusion, member, superblock } = this.#client;
     if (exclusion === 'none') return [];
-    const silent = this.#vigil.observe(lines, member.slot, seen, superblock.wait);
+    // One whose heart beats has a lease: it must be shut out at once, or not at all.
+    const end = exclusion === 'revoke' ? this.#client.replica.index : 0;
+    const silent = this.#vigil.observe(lines, member.slot, seen, superblock.wait, end);
     if (exclusion !== 'proof') return silent;
     // A proof needs no wait, and to ask for it costs little: whoever stood still between two looks. One that is joining
     // may not have been bound yet, and there is nothing to be known of its thread.

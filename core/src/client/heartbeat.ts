@@ -56,9 +56,25 @@ export interface Heartbeat {
   end(): Promise<boolean>;
 }
 
+/** The lane of heartbeats, for whoever opens it anew. */
+export interface HeartbeatLane {
+  readonly url: string;
+  /** The client's 16 bytes. */
+  readonly clientId: Uint8Array;
+  readonly lane: number;
+  readonly silence: number | undefined;
+}
+
+/**
+ * Has a member's heart beat elsewhere, in a thread of its own say: over a new epoch of the lane, with
+ * {@link InlineHeartbeat.resume} there. Must not throw: what fails is `lost`.
+ * @param leaseEnd until when the last beat so far is good
+ */
+export type HeartbeatMaker = (heart: Heart, lane: HeartbeatLane, leaseEnd: number) => Heartbeat;
+
 /** Beats from the thread it is made in: one that is blocked for longer than the wait of the region loses its member. */
 export class InlineHeartbeat implements Heartbeat {
-  readonly lost = undefined;
+  readonly lost: unknown = undefined;
   readonly #heart: Heart;
   readonly #session: Session;
   readonly #bench: Bench;

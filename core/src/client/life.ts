@@ -50,11 +50,11 @@ export class Life {
   }
 
   /** The heartbeat so far ends, and another goes on in its place. */
-  pass(to: () => Heartbeat): Promise<void> {
+  pass(to: (leaseEnd: number) => Heartbeat): Promise<void> {
     const before = this.#heartbeat!;
     return this.#change(async () => {
       await before.end();
-      return to();
+      return to(before.leaseEnd);
     });
   }
 

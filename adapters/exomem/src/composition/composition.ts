@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { type AllocationPolicy, ExomemError, type Transport } from '@exomem/core';
 import type { MountHost } from '@exomem/mount';
 import type { DependencyContainer } from 'tsyringe';
-import { checkPlugin, type Plugin } from './plugin.js';
+import { checkPlugin, originOf, type Plugin } from './plugin.js';
 
 // An `import` of these two, which are CommonJS, has Node analyse every file of theirs first. Each command pays for that:
 // `require` saves it 50 ms.
@@ -29,10 +29,16 @@ export class Composition {
   /** Who brought a part, for messages. */
   readonly #parts: Record<Kind, Map<string, string>> = { transport: new Map(), policy: new Map(), host: new Map() };
 
+  /** By scheme, what brings a transport in another thread: a plug-in's specifier, or undefined for one of ours. */
+  readonly #modules = new Map<string, string | undefined>();
+
   /** @throws `InvalidArgument`, `Incompatible`, `Exists` (two parts of one name) */
   constructor(plugins: readonly Plugin[] = []) {
     const tcp = instanceCachingFactory(async () => (await import('@exomem/transport-tcp/client')).tcp());
-    for (const scheme of ['tcp', 'unix']) this.#register('transport', scheme, 'exomem', tcp);
+    for (const scheme of ['tcp', 'unix']) {
+      this.#register('transport', scheme, 'exomem', tcp);
+      this.#modules.set(scheme, undefined);
+    }
     this.#register('transport', 'file', 'exomem', async () =>
       (await import('../image/file-transport.js')).fileTransport(),
     );
@@ -45,15 +51,25 @@ export class Composition {
   add(plugin: Plugin, where = plugin?.name): void {
     checkPlugin(plugin, where);
     for (const transport of plugin.transports ?? []) {
-      for (const scheme of transport.schemes) this.#register('transport', scheme, plugin.name, async () => transport);
+      for (const scheme of transport.schemes) {
+        this.#register('transport', scheme, plugin.name, async () => transport);
+        const origin = originOf(plugin);
+        if (origin !== undefined) this.#modules.set(scheme, origin);
+      }
     }
     for (const host of plugin.hosts ?? []) this.#register('host', host.name, plugin.name, async () => host);
     for (const policy of plugin.policies ?? []) this.#register('policy', policy.name, plugin.name, async () => policy);
   }
 
+  /** How another thread comes by the transport of a URL's scheme; undefined if it cannot. */
+  abroad(url: string): { readonly plugin: string | undefined } | undefined {
+    const scheme = schemeOf(url) ?? '';
+    return this.#modules.has(scheme) ? { plugin: this.#modules.get(scheme) } : undefined;
+  }
+
   /** The transport of a URL's scheme. @throws `InvalidArgument` */
   async transport(url: string): Promise<Transport> {
-    const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
+    const scheme = schemeOf(url);
     if (scheme === undefined) {
       throw new ExomemError('InvalidArgument', 'this is no URL of a region', {
         where: url,
@@ -98,4 +114,9 @@ export class Composition {
     }
     return this.#container.resolve<Promise<T>>(token[kind](name));
   }
+}
+
+/** Lower case; undefined if it has none. */
+export function schemeOf(url: string): string | undefined {
+  return /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
 }

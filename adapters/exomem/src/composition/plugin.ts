@@ -73,6 +73,14 @@ function checkSchemes({ name, schemes }: Transport, wrong: (why: string) => Exom
   if (!fine) throw wrong(`the transport ${name} has no schemes, which are lower-case words as in "tcp"`);
 }
 
+/** What plug-ins were imported as, so that another thread can do the same. */
+const origins = new WeakMap<Plugin, string>();
+
+/** What a plug-in was imported as; undefined if it was handed over as an object. */
+export function originOf(plugin: Plugin): string | undefined {
+  return origins.get(plugin);
+}
+
 /** Imports a plug-in: a path, or the name of a package. @throws `NotFound`, `InvalidArgument`, `Incompatible` */
 export async function loadPlugin(specifier: string): Promise<Plugin> {
   const isPath = /^\.{0,2}\//.test(specifier) || /\.[cm]?js$/.test(specifier);
@@ -87,5 +95,7 @@ export async function loadPlugin(specifier: string): Promise<Plugin> {
       { where: specifier, advice: 'name a module, as in --plugin ./mine.mjs', cause },
     );
   }
-  return checkPlugin(module['name'] === undefined ? module['default'] : module, specifier);
+  const plugin = checkPlugin(module['name'] === undefined ? module['default'] : module, specifier);
+  origins.set(plugin, isPath ? resolve(specifier) : specifier);
+  return plugin;
 }

@@ -14,5 +14,5 @@ await runMountChild({
   allowOther,
   host: await composition.host(host),
   // A connection that says nothing for half of that time is given up, so that there is time for another one.
-  open: () => join(url, { label: 'mount', silence: ioTimeout / 2 }, composition),
+  open: () => join(url, { label: 'mount', silence: ioTimeout / 2, heartbeat: 'thread' }, composition),
 });

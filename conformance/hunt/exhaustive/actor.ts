@@ -167,6 +167,7 @@ export class Actor {
       begun,
       sizes: [...this.sizes],
       leaseEnd,
+      looked: this.pins.length === 0 ? 0 : Math.min(...this.pins),
     };
   }
 
@@ -470,6 +471,7 @@ export class Actor {
 
   /** I12: whoever reads what it looked up sees the bytes of that file, and those of nobody else. */
   *#read(name: string, extents: readonly FileExtent[]): Protocol<void> {
+    const { plot } = this;
     const { index } = this.replica;
     this.pins.push(index);
     try {
@@ -478,6 +480,10 @@ export class Actor {
           const bytes = new Uint8Array(4096);
           yield* surely(read(pageOffset(this.plot.geometry, page + at), bytes));
           const letters = this.plot.letters(name);
+          const allowed = [...letters].map((letter) => letter.charCodeAt(0));
+          const named = this.#orphan === undefined;
+          if (plot.auditor !== undefined)
+            this.#heard.push({ kind: 'saw', page: page + at, byte: bytes[0]!, allowed, named });
           if (bytes.some((byte) => !letters.has(String.fromCharCode(byte)))) {
             throw new Breach('I12', `${this.name} reads page ${page + at} of ${name}, and finds ${bytes[0]}`);
           }

@@ -4,6 +4,7 @@ import {
   decodeRoot,
   decodeSnapshotHeader,
   groupWordOffset,
+  isExomemError,
   memberLineOffset,
   memberState,
   principalState,
@@ -11,6 +12,9 @@ import {
   snapshotHeaderBytes,
   userGroups,
 } from '@exomem/core';
+import { imageOf } from '@exomem/core/audit';
+import type { Actor } from './actor.js';
+import type { Auditor } from './auditor.js';
 import type { Plot } from './plot.js';
 
 /**
@@ -22,6 +26,7 @@ export function mortem(plot: Plot, restore: (bytes: Uint8Array) => void): string
   const cleaner = plot.actors.find(({ name }) => name === 'Z');
   if (cleaner === undefined) return undefined;
   restore(plot.memory.bytes);
+  if (plot.auditor !== undefined) auditWait(plot, cleaner, plot.auditor);
   const groupWord = (group: number): bigint => plot.memory.load(groupWordOffset(plot.geometry, group));
   plot.simulation.runAlone(cleaner.simulated, {
     name: 'cleans up',
@@ -30,6 +35,7 @@ export function mortem(plot: Plot, restore: (bytes: Uint8Array) => void): string
       if (error !== undefined) throw error;
     },
   });
+  if (plot.auditor !== undefined) auditAgain(plot, cleaner, plot.auditor);
   const { state } = cleaner.replica;
   if (state.owned.size > 0) return `files that end with principals ${[...state.owned.keys()]} have names`;
   const { groupPages, groupCount, principalSlots, memberSlots } = plot.geometry;
@@ -71,4 +77,29 @@ export function mortem(plot: Plot, restore: (bytes: Uint8Array) => void): string
       return `member ${slot} is ${word.toString(16)}`;
   }
   return undefined;
+}
+
+/** Whoever stands still, or is dead, keeps nobody from being served: a page, or a refusal, in so many steps. */
+function auditWait(plot: Plot, { simulated, allocator, identity }: Actor, auditor: Auditor): void {
+  const began = plot.simulation.turn;
+  plot.simulation.runAlone(simulated, {
+    name: 'allocates at last',
+    *start() {
+      yield* allocator.free(yield* allocator.allocate({ pages: 1, initialise: 'none' }));
+    },
+    ended: ({ error }) => {
+      if (error !== undefined && !isExomemError(error, 'RegionFull')) throw error;
+    },
+  });
+  const steps = plot.simulation.turn - began;
+  const { principal, incarnation } = identity;
+  const most = 20 + 4 * plot.geometry.groupCount;
+  auditor.hold(imageOf(plot.memory), { waits: [{ principal, incarnation, what: 'allocate a page', steps, most }] });
+}
+
+/** To recover once more changes nothing. */
+function auditAgain(plot: Plot, cleaner: Actor, auditor: Auditor): void {
+  const recovered = imageOf(plot.memory);
+  plot.simulation.runAlone(cleaner.simulated, { name: 'cleans up again', start: () => cleaner.cleanUp() });
+  auditor.hold(imageOf(plot.memory), { recovered });
 }

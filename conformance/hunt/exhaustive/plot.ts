@@ -18,6 +18,7 @@ import {
   userGroups,
 } from '@exomem/core';
 import { Actor } from './actor.js';
+import { type Auditor, introduce } from './auditor.js';
 import type { Invariant } from './invariants.js';
 import { Judgement, type Moment } from './judgement.js';
 import type { Mutation } from './mutation.js';
@@ -49,6 +50,8 @@ export interface PlotOptions {
   /** What a client takes the time for when the clock shows so many ticks. */
   readonly time?: (client: number, clock: number) => number;
   readonly mutation?: Mutation;
+  /** Holds what clients are told against the oracles of the audit, too. */
+  readonly auditor?: Auditor;
   /** Makes the same plot once more. */
   readonly again?: () => Plot;
 }
@@ -63,6 +66,7 @@ export class Plot implements Scene<Holdings, Heard> {
   readonly lossy = new Set<SimulatedClient>();
   readonly exclusion: 'revoke' | 'wait';
   readonly mutation: Mutation | undefined;
+  readonly auditor: Auditor | undefined;
   readonly arenaBytes: number;
   readonly timed: boolean;
   readonly lease: number;
@@ -78,11 +82,13 @@ export class Plot implements Scene<Holdings, Heard> {
     this.geometry = geometry;
     this.exclusion = options.exclusion ?? 'revoke';
     this.mutation = options.mutation;
+    this.auditor = options.auditor;
     this.arenaBytes = options.arena ?? geometry.arenaBytes / 2;
     const { lease = 0, wait = 0, time = (_client, clock) => clock } = options;
     this.timed = options.lease !== undefined;
     [this.lease, this.wait, this.time] = [lease, wait, time];
     this.memory = blank(geometry);
+    if (this.auditor !== undefined) introduce(geometry, this.memory.bytes);
     const clean = BigInt(repeatBits(geometry.groupPages, pageBits.clean));
     for (let group = 0; group < geometry.groupCount; group++) {
       this.memory.store(groupWordOffset(geometry, group), clean);

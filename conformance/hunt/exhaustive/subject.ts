@@ -1,4 +1,5 @@
 import { Chronicle, Counterexample, type Exhausted, exhaust, retrace } from '@exomem/conformance/simulator';
+import type { Auditor } from './auditor.js';
 import type { Mutation } from './mutation.js';
 import type { Plot, PlotOptions } from './plot.js';
 
@@ -33,15 +34,16 @@ export interface ExploreOptions {
   /** States after which it ends. */
   readonly limit?: number;
   readonly mutation?: Mutation;
+  readonly auditor?: Auditor;
   readonly order?: 'breadth' | 'scattered';
   readonly progress?: (so: Exhausted) => void;
 }
 
 /** Goes through a subject. */
 export function explore(subject: Subject, options: ExploreOptions = {}): Result {
-  const { limit = subject.limit, order, progress, mutation } = options;
+  const { limit = subject.limit, order, progress, mutation, auditor } = options;
   try {
-    const searched = exhaust(beginning(subject, mutation), {
+    const searched = exhaust(beginning(subject, mutation, auditor), {
       faults: { aborts: 0, ...subject.bound },
       ...(limit === undefined ? {} : { limit }),
       ...(order === undefined ? {} : { order }),
@@ -66,6 +68,6 @@ export function story(subject: Subject, path: readonly number[], mutation?: Muta
   return { told: String(chronicle) };
 }
 
-function beginning(subject: Subject, mutation?: Mutation): () => Plot {
-  return () => subject.make({ mutation, again: () => subject.make({ mutation }) });
+function beginning(subject: Subject, mutation?: Mutation, auditor?: Auditor): () => Plot {
+  return () => subject.make({ mutation, auditor, again: () => subject.make({ mutation, auditor }) });
 }

@@ -30,6 +30,8 @@ export interface Holdings {
   readonly begun: number;
   /** The lengths of runs that it has asked for. */
   readonly sizes: readonly number[];
+  /** The log index that its oldest access under way has looked up at; 0: there is none. */
+  readonly looked: number;
   /** When its lease ends, by its own clock. */
   readonly leaseEnd: number;
 }
@@ -42,6 +44,14 @@ export type Heard =
   | { readonly kind: 'refused' }
   | ({ readonly kind: 'appended'; readonly index: number } & Owner)
   | { readonly kind: 'adopted'; readonly principal: number; readonly extents: readonly Extent[] }
+  /** It read bytes of a file: that letter, of those that may be there. */
+  | {
+      readonly kind: 'saw';
+      readonly page: number;
+      readonly byte: number;
+      readonly allowed: readonly number[];
+      readonly named: boolean;
+    }
   /** It takes itself for dead. */
   | { readonly kind: 'fenced'; readonly slot: number; readonly incarnation: number; readonly why: string };
 

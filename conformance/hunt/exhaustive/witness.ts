@@ -16,6 +16,7 @@ import { Breach, type Held } from './told.js';
 export interface Counted {
   readonly author: number;
   readonly incarnation: number;
+  readonly sequence: number;
   /** It makes a file. */
   readonly creates: boolean;
 }
@@ -110,7 +111,7 @@ export class Witness {
       const name = `${author}.${incarnation}`;
       if (fences.has(name) || (sequences.get(name) ?? 0) >= sequence) return;
       sequences.set(name, sequence);
-      records.set(index, { author, incarnation, creates: operations.some(({ op }) => op === 'create') });
+      records.set(index, { author, incarnation, sequence, creates: operations.some(({ op }) => op === 'create') });
       for (const operation of operations) {
         if (operation.op !== 'fence') continue;
         const fenced = `${operation.principal}.${operation.incarnation}`;

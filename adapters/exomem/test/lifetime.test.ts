@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { assert, suite } from '@exomem/testing';
 import { open } from 'exomem';
-import { Running, Server } from './fixtures/command.js';
+import { Folder, Running, Server } from './fixtures/command.js';
 
 const test = suite('files that end with a process');
 const program = fileURLToPath(new URL('./fixtures/scratch.js', import.meta.url));
@@ -72,6 +72,23 @@ test('that is killed: their names are gone after the wait, their space comes bac
   await file.close();
   await settled(server, slot, 2);
   assert.match(await fine(server, 'fsck'), /^clean/);
+});
+
+test('that outlived neither itself nor the appliance: they go when somebody serves the bytes again', async () => {
+  using folder = new Folder();
+  const kept = ['--file', folder.at('region'), '--lease', '1500ms'];
+  let slot: number;
+  {
+    await using server = await Server.start([...kept, '--size', '64M']);
+    await using scratch = new Running([server.url], {}, program);
+    slot = (await scratch.json<{ slot: number }>()).slot;
+    await server.kill('SIGKILL');
+    await scratch.kill('SIGKILL');
+  }
+  await using again = await Server.start(kept);
+  await settled(again, slot, 2);
+  assert.equal(await names(again), ['run', 'stays']);
+  assert.match(await fine(again, 'fsck'), /^clean/);
 });
 
 test('that ends: they are gone at once', async () => {

@@ -45,6 +45,33 @@ test('one that does not ends with 10, and the line of the report shows it again'
   for (const line of counterexample!.split('\n')) assert.match(told, line.trim());
 });
 
+test('a history is held against linearizability', async () => {
+  const event = (client: string, start: number, more: object): string =>
+    JSON.stringify({
+      client,
+      offset: 0,
+      result: null,
+      start: String(start),
+      end: String(start + 5),
+      outcome: 'ok',
+      ...more,
+    });
+  const write = event('A', 10, { op: 'write', value: '7' });
+  const fine = await exomem(['check-history', '-'], {
+    stdin: `${write}\n${event('B', 20, { op: 'read', result: '7' })}\n`,
+  });
+  assert.is(fine.code, 0, fine.stderr);
+  assert.match(String(fine.stdout), /^linearizable; 2 events/);
+  const stale = `${write}\n${event('B', 20, { op: 'read', result: '0' })}\n`;
+  const ran = await exomem(['check-history', '-'], { stdin: stale });
+  assert.is(ran.code, 10, ran.stderr);
+  assert.match(String(ran.stdout), 'the word is 7 when B reads 0');
+  const json = await exomem(['check-history', '-', '--json'], { stdin: stale });
+  assert.is(JSON.parse(String(json.stdout)).violations.length, 1);
+  assert.is((await exomem(['check-history', '-'], { stdin: 'x' })).code, 2);
+  assert.is((await exomem(['check-history', '/no/such/file'])).code, 3);
+});
+
 test('what makes no sense is told in one line', async () => {
   using folder = new Folder();
   const made = (name: string, source: string): string => {

@@ -10,6 +10,8 @@ export interface Operation {
    * tried in the order of their starts, and nobody asks which of them it was.
    */
   readonly alike?: string;
+  /** The state behind it is the same whatever was there. */
+  readonly blind?: boolean;
   /** The state behind it; undefined where its answer contradicts the state before it. */
   apply(state: string): string | undefined;
 }
@@ -54,6 +56,12 @@ export function linearize(operations: readonly Operation[], initial: string, lim
     if (entry === undefined) break;
     const operation = operations[entry.op]!;
     if (entry.call) {
+      // What was left to choice, and is overwritten unseen, might as well not have happened.
+      const last = stack[stack.length - 1];
+      if (operation.blind === true && last !== undefined && operations[last.entry.op]!.end === undefined) {
+        entry = entry.next;
+        continue;
+      }
       const earlier = taken.earlier(entry.op);
       const next = earlier >= 0 && !taken.has(earlier) ? undefined : operation.apply(state);
       // What may be left out and changes nothing is left out.
@@ -203,9 +211,15 @@ class Taken {
   }
 
   key(): string {
+    // As runs: while one is held up, thousands of others may end.
     let key = String(this.#low);
-    for (let place = this.#low + 1; place <= this.#high; place += 1)
-      if (this.#required[place] === 1) key += `,${place}`;
+    for (let place = this.#low + 1, run = 0; place <= this.#high + 1; place += 1) {
+      if (this.#required[place] === 1) run += 1;
+      else if (run > 0) {
+        key += `,${place - run}+${run}`;
+        run = 0;
+      }
+    }
     if (this.#optional.size > 0) key += `;${[...this.#optional].sort((one, other) => one - other).join()}`;
     return key;
   }

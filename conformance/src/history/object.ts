@@ -153,6 +153,12 @@ function made(
   };
   const apply = known && before !== undefined ? answered : onAnything;
   const alike = `${event.op} ${event.expected} ${event.desired} ${event.delta} ${after}`;
-  const operation = { start: BigInt(event.start), end: known ? BigInt(event.end!) : undefined, alike, apply };
+  const operation = {
+    start: BigInt(event.start),
+    end: known ? BigInt(event.end!) : undefined,
+    alike,
+    blind: after !== anything,
+    apply,
+  };
   return { event, operation, effect: onAnything, tells: known ? tells : `${tells}, and nobody knows whether it did` };
 }

@@ -12,7 +12,7 @@ export const exitCodes = {
   unusable: [7, 'the region or the peer is damaged, not formatted, or of another version'],
   unavailable: [8, 'this machine lacks what that needs: see `exomem doctor`'],
   refused: [9, 'somebody else uses it, or you may not'],
-  broken: [10, 'a law of conformance is broken: the report says which, and how'],
+  broken: [10, 'a law of conformance is broken, or a history has no order: the report says how'],
   interrupted: [130, 'ended by Ctrl-C before it was done (143: by SIGTERM)'],
 } as const satisfies Record<string, readonly [code: number, meaning: string]>;
 

@@ -415,6 +415,16 @@ now is not there when it is loaded: other memory without a name is free in it.`,
     );
 
   command(
+    'check-history <file>',
+    'Hold what clients did at the same time, a JSON object a line, against linearizability.',
+    [
+      'exomem check-history history.jsonl',
+      'npm run -s hammer -- words --history h.jsonl; exomem check-history h.jsonl',
+    ],
+    async (context, file: string) => (await import('../commands/check-history.js')).checkHistoryFile(context, file),
+  ).addHelpText('after', '\nIt ends with 0 if some order explains everything, and with 10 if none does.');
+
+  command(
     'doctor',
     'Show what this machine can and cannot do, and the line to type for each.',
     ['exomem doctor', 'exomem doctor --json'],

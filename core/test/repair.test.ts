@@ -5,11 +5,16 @@ import { type Finding, type Repair, type RepairOptions, repairRegion } from '../
 import {
   Client,
   decodeMember,
+  decodePrincipal,
   encodeMember,
+  encodePrincipal,
   type Inode,
+  joinWord,
   memberState,
+  ownerHalf,
   type Protocol,
   pageOffset,
+  principalState,
   runSync,
   type Session,
   type Step,
@@ -160,6 +165,24 @@ test('memory that cannot be told whose it is becomes free only when nobody is th
     else assert.is(patient.load(at), 0n);
     assert.is(after.damaged, !deserted, damageIn(after.findings).join('\n'));
   }
+});
+
+test('words of one who is no more are freed, where they are damage: at rest', () => {
+  const patient = new Patient(region);
+  const principal = Array.from({ length: geometry.principalSlots }, (_, at) => at + 1).find(
+    (number) => decodePrincipal(patient.load(patient.principal(number))).state === principalState.free,
+  )!;
+  const free = { state: principalState.free, incarnation: 9, member: 0, memberIncarnation: 0, policy: 0 };
+  patient.store(patient.principal(principal), encodePrincipal(free));
+  const first = region.free / geometry.groupPages;
+  const stray = joinWord(ownerHalf(principal, 9), 0x6940_0000);
+  const groups = [first, first + 3, first + 4].filter((group) => patient.load(patient.group(group)) >> 32n === 0n);
+  for (const group of groups) patient.store(patient.group(group), stray);
+  assert.equal(repair(patient).mends, []);
+  const { after, mends } = repair(patient, { atRest: true });
+  assert.equal(damageIn(after.findings), []);
+  assert.is(mends.length, groups.length);
+  for (const group of groups) assert.is(patient.load(patient.group(group)), 0n);
 });
 
 function* once(step: Step): Protocol<StepResult> {

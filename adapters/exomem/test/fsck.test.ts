@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { assert, suite } from '@exomem/testing';
 import { tcp } from '@exomem/transport-tcp';
+import { open } from 'exomem';
 import { exomem, Folder, Server } from './fixtures/command.js';
 
 const test = suite('fsck');
@@ -157,6 +158,25 @@ test('--repair on a file: what it did, what it would do, and by the exit code wh
 test('--repair on a region that is in use', async () => {
   await using server = await Server.start(['--size', '16M']);
   await server.run(['put', '-', '/name'], { stdin: 'y'.repeat(10_000) });
+  let over = false;
+  const busy = (async () => {
+    await using memory = await open(server.url);
+    for (let round = 0; !over; round++) {
+      await memory.writeFile(`/busy${round % 5}`, new Uint8Array(50_000).fill(round));
+      if (round % 3 === 0) await memory.files.unlink(`/busy${round % 5}`);
+      await (await memory.allocate(100_000)).free();
+    }
+  })();
+  try {
+    await repairOnline(server);
+  } finally {
+    over = true;
+    await busy;
+  }
+  assert.is((await server.run(['fsck'])).code, 0);
+});
+
+async function repairOnline(server: Server): Promise<void> {
   {
     const session = await tcp().connect(server.url, { clientId: randomBytes(16), lane: 0 });
     // The copy of the superblock, and the lock word.
@@ -171,7 +191,7 @@ test('--repair on a region that is in use', async () => {
   assert.match(String(stdout), /the lock word is not used[\s\S]*\nclean; /);
   assert.is((await server.run(['fsck'])).code, 0);
   assert.is(String((await server.run(['cat', '/name'])).stdout), 'y'.repeat(10_000));
-});
+}
 
 test('what cannot be read is no region', async () => {
   using folder = new Folder();

@@ -139,6 +139,10 @@ class Ward {
       }
       return;
     }
+    if (standing === 'gone' && !files) {
+      this.#strip(high);
+      return;
+    }
     let desired = low;
     for (let index = 0; index < groupPages; index++) {
       if (names[index]) desired = withBits(desired, index, withheld);
@@ -152,6 +156,21 @@ class Ward {
       ? `pages of files in group ${group} are withheld, runs beside them begin where they can`
       : `runs in group ${group} are whole again`;
     this.#set(group, high, desired, what);
+  }
+
+  /** Memory without a name of one who is no more becomes free, in all groups; what is withheld the log must tell of. */
+  #strip(owner: number): void {
+    const { geometry, userPages } = this.#tables;
+    for (let group = 0; group * geometry.groupPages < userPages; group++) {
+      const { high, low } = this.#now(group);
+      if (high !== owner || this.#desired.has(group)) continue;
+      let left = 0;
+      for (let index = 0; index < geometry.groupPages; index++) {
+        if (bitsOf(low, index) === withheld) left = withBits(left, index, withheld);
+      }
+      const what = `what ${ownerName(owner)}, who is no more, held in group ${group} is free`;
+      this.#set(group, left === 0 ? 0 : high, left, what);
+    }
   }
 
   /** A page that continues what is not there: the page before it was a part of its run, or it is the first. */

@@ -1,9 +1,9 @@
 import { exchangeSurely } from '../../policy/resolve.js';
 import type { Protocol } from '../../protocol/protocol.js';
 import { memberState } from '../../region/words.js';
-import { type Audit, type AuditOptions, auditRegion, judge } from '../audit.js';
+import { type Audit, type AuditOptions, auditRegion } from '../audit.js';
 import type { Finding } from '../finding.js';
-import { type RegionImage, readImage } from '../image.js';
+import type { RegionImage } from '../image.js';
 import { cureGroups } from './groups.js';
 import { cureLog } from './log.js';
 import { cureMembers } from './members.js';
@@ -91,8 +91,8 @@ function* tryOut(
       }
       mends.push(mend);
     }
-    image = yield* overlay.through(readImage(size));
-    findings = judge(image, undefined, options);
+    // Read as often as it takes to believe it: others may be at work meanwhile.
+    ({ image, findings } = yield* overlay.through(auditRegion(size, options)));
     if (damageOf(findings).length === 0) break;
   }
   const left = damageOf(findings).length;

@@ -1,6 +1,13 @@
 // deadline: 180s
 import { once } from 'node:events';
-import { decodePrincipal, isExomemError, memberState, principalWordOffset } from '@exomem/core';
+import {
+  bindingOf,
+  decodePrincipal,
+  encodeMember,
+  isExomemError,
+  memberState,
+  principalWordOffset,
+} from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
 import { supervise } from '@exomem/transport-shared-array-buffer';
 import { ThreadRegion, told } from './fixtures/thread-region.js';
@@ -119,6 +126,17 @@ test('a thread that closes its client leaves nothing to prove, and its slot is u
   await next.allocate(100_000);
   assert.is(await code(keeper.kick(next.member.slot)), 'Unproven');
   await next.close();
+});
+
+test('a slot that was won by one who ended before it bound a lane comes back after the wait', async () => {
+  await using region = await ThreadRegion.create(8 * MiB);
+  const { keeper } = region;
+  const free = (await keeper.members()).members.find(({ state }) => state === memberState.free)!;
+  const { offset } = bindingOf(keeper.geometry, free.slot, free.incarnation);
+  const joining = encodeMember({ state: memberState.joining, incarnation: free.incarnation + 1, beat: 5 });
+  assert.is(await keeper.session.compareExchange(offset, free.word, joining), free.word);
+  await region.until('it is free', async () => (await keeper.members()).members[free.slot]!.state === memberState.free);
+  assert.is((await keeper.members()).members[free.slot]!.incarnation, free.incarnation + 1);
 });
 
 test('what a thread had spawned is proven to end with it', async () => {

@@ -693,6 +693,10 @@ export class Actor {
     yield* recoverMember({ geometry, allocator: this.allocator, replica: this.replica }, line);
   }
 
+  tidiesReserve(): this {
+    return this.does('tidies the reserve', () => this.replica.tidyReserve());
+  }
+
   scrubs(): this {
     return this.does('scrubs', () =>
       scrub({ geometry: this.plot.geometry, allocator: this.allocator, replica: this.replica }),

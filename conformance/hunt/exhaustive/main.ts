@@ -48,14 +48,21 @@ export function exhaustive(names: readonly string[], options: ExhaustiveHunt = {
       continue;
     }
     const { states, steps, ends, depth, histories, milliseconds, complete } = searched!;
-    const { crashes, losses } = subject.bound;
-    const bound = `at most ${crashes} crash and ${losses} lost reply`;
+    const bound = boundOf(subject);
     const how = complete ? 'complete' : 'a bounded hunt, stopped by its limit';
     const seconds = (milliseconds / 1000).toFixed(1);
     const size = `${states} states, ${steps} steps, ${histories} histories, ${ends} ends, ${depth} steps to the farthest`;
     console.log(`${subject.name}: ${size}, ${bound}, ${seconds} s, ${how}`);
   }
   return well;
+}
+
+/** How much may go wrong, in words. */
+function boundOf({ bound: { crashes, losses, restarts = 0, ticks = 0 } }: (typeof searches)[number]): string {
+  const parts = [`at most ${crashes} deaths`, `${losses} lost replies`];
+  if (restarts > 0) parts.push(`${restarts} restarts`);
+  if (ticks > 0) parts.push(`${ticks} ticks`);
+  return parts.join(', ');
 }
 
 /** Goes one way again, and says what happens. */

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Faults } from '../simulator/index.js';
 import { LawBroken } from '../transport-laws/expect.js';
 import { Model } from './model.js';
-import { Counterexample, type Exhausted, exhaust, retrace } from './retry.js';
+import { Counterexample, type Exhausted, exhaust, retrace } from './retrial.js';
 import type { Deed } from './workload.js';
 import { deedLimit, readDeed } from './workload.js';
 import { World, type WorldOptions } from './world.js';

@@ -102,6 +102,19 @@ export const logSearches: readonly Subject[] = [
       }),
   },
   {
+    name: 'passed-snapshot',
+    what: 'A cuts a snapshot, and looks whether another has passed it; B appends and cuts one',
+    bound: { crashes: 0, losses: 0 },
+    make: (options) =>
+      log(options, { logSlots: 8 }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        plot.prepare(a.appends());
+        plot.prepare(b.catchesUp());
+        a.snapshots().tidiesReserve();
+        b.appends().snapshots();
+      }),
+  },
+  {
     name: 'snapshot-of-runs',
     what: 'the tree takes several groups of a reserve that is in pieces; A cuts a snapshot, B appends and C loads and follows; A dies anywhere',
     bound: { crashes: 1, losses: 0 },

@@ -4,7 +4,10 @@ import type { Faults } from '../simulator/schedule.js';
 import { noFaults } from '../simulator/schedule.js';
 import type { Action, Simulation } from '../simulator/simulation.js';
 
-/** A simulation from its beginning. It must remember what its clients are told (`remember: true`). */
+/**
+ * A simulation from its beginning, judged by something that lies beside the region and changes with each step, as a ledger of a
+ * policy's world does: no copy of that can be made, so its ways cannot be searched as those of a `Scene`. It must remember what its clients are told (`remember: true`).
+ */
 export interface Scenario {
   readonly simulation: Simulation;
   /** What the judgement of the future depends on beside the simulation: two equal moments have it equal. */

@@ -79,7 +79,11 @@ function lawsOf(subject: Subject, options: ConformOptions, seed: number): Law[] 
   const [law] = options.laws ?? [];
   const common = { seed, command, ...(path === undefined ? {} : { replay: { law: law ?? '', seed, path } }) };
   if (subject.kind === 'policy') {
-    return policyLaws(subject.policy, { ...common, schedules: Math.ceil(2_000 * share) });
+    return policyLaws(subject.policy, {
+      ...common,
+      schedules: Math.ceil(2_000 * share),
+      patience: Math.ceil(10_000 * share),
+    });
   }
   const { synchronous } = subject.transport.capabilities;
   return transportLaws(subject.transport, {
@@ -126,13 +130,10 @@ async function hold(law: Law, options: ConformOptions): Promise<Verdict> {
   return { id, sentence, status: 'failed', failure: failureOf(broken, law, options), milliseconds };
 }
 
-function failureOf(broken: LawBroken, { id, sentence }: Law, { command = plainCommand }: ConformOptions): Failure {
+function failureOf(broken: LawBroken, { id }: Law, { command = plainCommand }: ConformOptions): Failure {
   const { counterexample, found } = broken;
-  // The report has the law, the case and the line in places of their own.
-  const message = broken.message
-    .replace(`\n  the law: ${sentence}`, '')
-    .replace(/^law [^,]+, broken by .*?: /, '')
-    .replace(/\n {2}(counterexample|seed|again|corpus):? .*/g, '');
+  // The report has the case and the line in places of their own; a policy's run is part of what is seen.
+  const message = broken.seen.replace(/\n {2}(seed|again:|corpus:) .*/g, '');
   return {
     message,
     ...(counterexample === undefined ? {} : { counterexample }),

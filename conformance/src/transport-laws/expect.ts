@@ -7,10 +7,17 @@ export class LawBroken extends Error {
   override readonly name = 'LawBroken';
   /** The id of the law, once it is known. */
   law = '';
+  /** What was seen, and what should have been, without the law and the case. */
+  seen: string;
   /** The simplest case that was found, for people; undefined where chance played no part. */
   counterexample: string | undefined;
   /** Where that case is found again. */
   found: Found | undefined;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.seen = message;
+  }
 
   static of(law: { readonly id: string; readonly sentence: string }, subject: string, error: unknown): LawBroken {
     const what = error instanceof LawBroken ? error.message : `unexpected: ${describe(error)}`;
@@ -18,7 +25,9 @@ export class LawBroken extends Error {
       cause: error instanceof LawBroken ? error.cause : error,
     });
     broken.law = law.id;
+    broken.seen = what;
     if (error instanceof LawBroken) {
+      broken.seen = error.seen;
       broken.counterexample = error.counterexample;
       broken.found = error.found;
     }
@@ -81,6 +90,7 @@ export function expectRefused(
 }
 
 export function describe(error: unknown): string {
+  if (error instanceof LawBroken) return error.message;
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 

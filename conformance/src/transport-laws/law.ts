@@ -104,14 +104,16 @@ async function holdProperty<T>(
     const found: Found = { law: draft.id, seed: details.seed, path: details.counterexamplePath ?? '' };
     const cause = details.errorInstance;
     const counterexample = details.counterexample === null ? 'none' : tell(details.counterexample[0]);
+    const seen = cause instanceof Error ? cause.message : `no counterexample, interrupted: ${details.interrupted}`;
     const lines = [
-      cause instanceof Error ? cause.message : `no counterexample, interrupted: ${details.interrupted}`,
+      seen,
       `  counterexample: ${counterexample}`,
       `  seed ${found.seed}, path ${found.path}, subject ${subject.name}`,
       `  again:  ${effort.command(found)}`,
       `  corpus: ${JSON.stringify(found)}`,
     ];
     const broken = new LawBroken(lines.join('\n'), { cause });
+    broken.seen = seen;
     broken.counterexample = counterexample;
     broken.found = found;
     throw broken;

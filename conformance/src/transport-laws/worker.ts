@@ -1,5 +1,6 @@
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import type { Awaitable, ConnectOptions, Session } from '@exomem/core';
+import { LawBroken } from './expect.js';
 import { type Control, runTask, type Task, type TaskResult } from './tasks.js';
 
 export interface Assignment {
@@ -31,7 +32,7 @@ async function carryOut<Data>(
     await session.close();
     report({ event: 'ended', result });
   } catch (error) {
-    report({ event: 'failed', reason: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    report({ event: 'failed', reason: reasonOf(error) });
   }
 }
 
@@ -70,4 +71,10 @@ export function transportWorker<Data>(connect: WorkerConnect<Data>): void {
     // Whoever started this has died.
     process.once('disconnect', () => process.exit());
   }
+}
+
+/** A broken law is told as it is; of anything else it matters where it came from. */
+function reasonOf(error: unknown): string {
+  if (error instanceof LawBroken) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -243,6 +243,7 @@ test('what is no image is refused, and nothing is served or left behind', async 
   await refused(2, ['--load', folder.path]);
   await refused(2, ['--size', '16M', '--save', folder.path]);
   await refused(3, ['--size', '16M', '--save', folder.at('no/such')]);
+  await refused(2, ['--size', '16M', '--file', folder.at('x'), '--save', folder.at('y/../x')]);
   const image = folder.at('image');
   {
     await using service = await serve({ save: image });

@@ -236,6 +236,38 @@ test('a file that goes while the tree is copied is named, and nothing of it is l
   assert.ok(Buffer.from(await memory.readFile('/to/copy/a')).equals(await memory.readFile('/a')));
 });
 
+test('interrupted, it ends with what was under way, and says how far it came', async () => {
+  const names = Array.from({ length: 50 }, (_, number) => `f${number}`);
+  const about = { mode: 0o644, uid: 0, gid: 0, mtime: 0n };
+  const entries: TreeEntry[] = [
+    { ...about, path: '', kind: 'directory', size: 0 },
+    ...names.map((path) => ({ ...about, path, kind: 'file' as const, size: 1000 })),
+  ];
+  const stop = new AbortController();
+  let under = 0;
+  let whole = 0;
+  const none = async (): Promise<void> => undefined;
+  const file = async ({ path }: TreeEntry): Promise<boolean> => {
+    under++;
+    await none();
+    if (path === 'f20') stop.abort();
+    under--;
+    whole++;
+    return true;
+  };
+  const sink = { directory: none, symlink: none, link: none, finish: none, file };
+  const source = { scan: async () => entries, read: async () => true };
+  try {
+    await copyTree(source, sink, entries, { signal: stop.signal, onProgress: () => undefined, to: 'there' });
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as ExomemError).code, 'Aborted');
+    assert.is((error as ExomemError).message.split(' (')[0], `${whole} of 50 files`);
+  }
+  assert.is(under, 0);
+  assert.ok(whole > 20 && whole < 50);
+});
+
 test('after a failure nothing more is begun, and all that was under way has ended', async () => {
   const entries: TreeEntry[] = ['', 'a', 'b', 'c', 'd'].map((path) => ({
     path,

@@ -127,6 +127,8 @@ class ThreadHeartbeat implements Heartbeat {
       // What has not begun yet has nothing to end.
       if (this.#shared.prevent()) this.#finish(true);
       else {
+        // Over a connection that is gone nothing else may be left that keeps the program for as long as this takes.
+        this.#port.ref();
         known = await new Promise<boolean>((resolve) => {
           this.#ended = resolve;
           this.#send('end');

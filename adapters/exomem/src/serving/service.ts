@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { resolve } from 'node:path';
 import {
   ExomemError,
   type FormatOptions,
@@ -88,7 +89,7 @@ export class Service implements AsyncDisposable {
     const { signal, name = defaultRegion, lease, listen = '127.0.0.1:7070', load, save } = options;
     // Everything that can be judged is judged before anything is touched.
     checkRegionName(name);
-    if (save !== undefined) await checkPlace(save, true);
+    if (save !== undefined) await checkSave(save, options.file);
     const size = load === undefined ? options.size : await sizeOfImage(load, options);
     if (size !== undefined && load === undefined) {
       planGeometry(size);
@@ -158,6 +159,16 @@ async function sizeOfImage(path: string, { size, format, file }: ServeOptions): 
     });
   }
   return own;
+}
+
+async function checkSave(save: string, file: string | undefined): Promise<void> {
+  if (file !== undefined && resolve(file) === resolve(save)) {
+    throw new ExomemError('InvalidArgument', `${file} keeps the region as it is`, {
+      where: save,
+      advice: 'leave --save out, or name another file',
+    });
+  }
+  await checkPlace(save, true);
 }
 
 /** The bytes of an image, in memory that is new. */

@@ -4,6 +4,7 @@ export type { Applications } from './client/applications.js';
 export * from './client/checkpoint.js';
 export * from './client/client.js';
 export * from './client/events.js';
+export * from './client/fate.js';
 export * from './client/file.js';
 export * from './client/heartbeat.js';
 export * from './client/namespace.js';

@@ -1,6 +1,7 @@
 import type {
   AllocateOptions,
   Allocation,
+  CallOptions,
   Client,
   ClientEvent,
   MemberLine,
@@ -79,6 +80,14 @@ export class Memory implements AsyncDisposable {
   /** Who is there. */
   members(): Promise<{ members: MemberLine[]; principals: PrincipalLine[] }> {
     return this.client.members();
+  }
+
+  /**
+   * Joins the region again in place of this one, which has ended: for who hears `Fenced`. What was lost and what is kept is in
+   * the error's `fate` and that of the event. @throws as {@link open}.
+   */
+  async rejoin(options: CallOptions = {}): Promise<Memory> {
+    return new Memory(await this.client.rejoin(options));
   }
 
   /** Leaves the region: anonymous memory is freed, files stay. Idempotent. */

@@ -38,6 +38,7 @@ import type { Application } from './application.js';
 import { Applications } from './applications.js';
 import { Duties } from './duties.js';
 import type { ClientEvent } from './events.js';
+import { type Fate, FencedError, fateOf } from './fate.js';
 import { RegionFile } from './file.js';
 import { type Heart, type HeartbeatMaker, InlineHeartbeat } from './heartbeat.js';
 import { LeasedSession } from './leased-session.js';
@@ -91,7 +92,8 @@ export class Client implements AsyncDisposable, Owner {
   readonly replica: NamespaceReplica;
   readonly pins = new Pins();
   readonly #bench: Bench;
-  readonly #connect: (lane: number) => Promise<Session>;
+  readonly #options: ClientOptions;
+  readonly #connect: (lane: number, call?: CallOptions) => Promise<Session>;
   readonly #replicaLock = new Lock();
   readonly #events = new Subject<ClientEvent>();
   readonly #policy: AllocationPolicy;
@@ -113,7 +115,7 @@ export class Client implements AsyncDisposable, Owner {
     options: ClientOptions,
     superblock: Superblock,
     session: Session,
-    connect: (lane: number) => Promise<Session>,
+    connect: (lane: number, call?: CallOptions) => Promise<Session>,
   ) {
     this.superblock = superblock;
     this.geometry = superblock.geometry;
@@ -122,6 +124,7 @@ export class Client implements AsyncDisposable, Owner {
     this.surroundings = options.surroundings;
     this.session = session;
     this.#bench = { session, surroundings: options.surroundings };
+    this.#options = options;
     this.#connect = connect;
     this.#policy = options.policy ?? atomic;
     this.#applications = new Applications(this, this.#policy);
@@ -146,6 +149,7 @@ export class Client implements AsyncDisposable, Owner {
         if (this.#allocator !== undefined) await this.#duties.attend(behind);
       },
       wish: (wanted) => this.#duties.wish(wanted),
+      mourn: (error) => this.#mourn(error),
       pressed: () => this.#duties.pressed,
       revive: async () => this.#inline(await this.#connect(heartbeatLane)).resume(),
     });
@@ -191,13 +195,14 @@ export class Client implements AsyncDisposable, Owner {
     const clientId = new Uint8Array(16);
     for (let at = 0; at < 16; at += 4) new DataView(clientId.buffer).setUint32(at, surroundings.random(), true);
     const opened: Session[] = [];
-    const connect = async (lane: number): Promise<Session> => {
-      const session = await transport.connect(url, { clientId, lane, signal, timeout, silence });
+    const connect = async (lane: number, call: CallOptions = {}): Promise<Session> => {
+      const session = await transport.connect(url, { clientId, lane, silence, ...call });
       opened.push(session);
       return session;
     };
     try {
-      const session = await connect(0);
+      const call = { signal, timeout };
+      const session = await connect(0, call);
       const bench = { session, surroundings };
       const { block, readOnly } = await run(readSuperblock(session.size), bench);
       if (readOnly && role !== 'observer') {
@@ -209,12 +214,15 @@ export class Client implements AsyncDisposable, Owner {
       const client = new Client(options, block, leased ?? session, connect);
       if (role === 'observer') await run(client.replica.load(), bench);
       else
-        await client.#join({
-          clientId,
-          steward: role === 'steward',
-          pid: options.pid ?? 0,
-          label: options.label ?? '',
-        });
+        await client.#join(
+          {
+            clientId,
+            steward: role === 'steward',
+            pid: options.pid ?? 0,
+            label: options.label ?? '',
+          },
+          call,
+        );
       if (leased !== undefined) leased.lease = () => client.lease();
       await client.refresh();
       const { heartbeat } = options;
@@ -229,9 +237,9 @@ export class Client implements AsyncDisposable, Owner {
     }
   }
 
-  async #join(introduction: Introduction): Promise<void> {
+  async #join(introduction: Introduction, call: CallOptions): Promise<void> {
     const { geometry } = this;
-    const session = await this.#connect(heartbeatLane);
+    const session = await this.#connect(heartbeatLane, call);
     const issued = this.surroundings.now();
     const member = await run(joinMember(geometry, introduction), this.#bench);
     this.#member = member;
@@ -255,6 +263,13 @@ export class Client implements AsyncDisposable, Owner {
       await Promise.resolve(run(fenceSelf(geometry, member), this.#bench)).catch(() => undefined);
       throw error;
     }
+  }
+
+  #mourn(error: ExomemError): ExomemError {
+    if (this.#identity === undefined) return error;
+    const { identity, allocator, applications, state } = this;
+    const fate = fateOf({ identity, allocator, applications, state, files: [...this.#files.values()] });
+    return new FencedError(error.message, fate, { where: this.where, cause: error });
   }
 
   get #heart(): Heart {
@@ -400,6 +415,24 @@ export class Client implements AsyncDisposable, Owner {
     return this.run(allocator.inspect());
   }
 
+  /** What is lost and what is kept, once another has declared this client dead; undefined as long as it lives. */
+  get fate(): Fate | undefined {
+    return this.#life.fate;
+  }
+
+  /**
+   * Joins the region again, as another client, in place of this one, which is closed; for who was declared dead above all.
+   * Nothing goes over: handles of this client say `Fenced` (or `Closed`), applications that were kept are there to `adopt`.
+   * @throws as {@link Client.open}.
+   */
+  async rejoin(options: CallOptions = {}): Promise<Client> {
+    await this.close().catch((error) => {
+      if (!this.#life.over) throw error;
+    });
+    const { signal, timeout } = options;
+    return Client.open({ ...this.#options, signal, timeout });
+  }
+
   /** The member table and the principal table, as they are now. */
   async members(): Promise<{ members: MemberLine[]; principals: PrincipalLine[] }> {
     this.check();
@@ -434,7 +467,11 @@ export class Client implements AsyncDisposable, Owner {
   }
   runSync<T>(protocol: Protocol<T>): T {
     this.check();
-    return runSync(protocol, this.#bench);
+    try {
+      return runSync(protocol, this.#bench);
+    } catch (error) {
+      throw this.#life.learn(error);
+    }
   }
 
   /** @throws `Fenced`, `Closed`. */
@@ -466,7 +503,7 @@ export class Client implements AsyncDisposable, Owner {
   }
   #transfer(first: () => Promise<void> | void, step: () => ReturnType<typeof read>): Promise<void> | undefined {
     const again = (error: unknown): Promise<void> => {
-      if (!interrupted(error)) throw error;
+      if (!interrupted(error)) throw this.#life.learn(error);
       return this.run(surely(step())).then(() => undefined);
     };
     try {

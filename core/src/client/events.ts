@@ -1,4 +1,5 @@
 import type { Operation } from '../namespace/operation.js';
+import type { Fate } from './fate.js';
 
 /** What a client tells of the region. For people and for control, never for data. */
 export type ClientEvent =
@@ -27,7 +28,7 @@ export type ClientEvent =
   | { readonly type: 'pressure'; readonly free: number; readonly total: number }
   | { readonly type: 'snapshot'; readonly index: number }
   /** This client was declared dead by another. */
-  | { readonly type: 'fenced' }
+  | { readonly type: 'fenced'; readonly fate: Fate | undefined }
   /** The thread that beat for this client is no more: from now on it must not block its own for long. */
   | { readonly type: 'inline'; readonly reason: unknown }
   | { readonly type: 'disconnected' }

@@ -60,6 +60,10 @@ export class RegionFile implements AsyncDisposable {
   get pendingTime(): bigint | undefined {
     return this.#time;
   }
+  /** Bytes that were written since it was flushed; those that went into pages which the file had already are in it. */
+  get unflushed(): number {
+    return this.#time === undefined || this.#orphan !== undefined ? 0 : this.#unpublished;
+  }
   get pendingPages(): number {
     return this.#pending.reduce((sum, { pages }) => sum + pages, 0);
   }

@@ -3,6 +3,7 @@ import { interrupted } from '../policy/resolve.js';
 import type { Surroundings } from '../protocol/runner.js';
 import type { Wanted } from '../region/words.js';
 import type { ClientEvent } from './events.js';
+import type { Fate } from './fate.js';
 import type { Heartbeat, Pulse } from './heartbeat.js';
 
 /** How often who waits for a lease tries again over a connection that breaks. */
@@ -22,6 +23,8 @@ export interface Body {
   wish(wanted: Wanted): void;
   /** Somebody will soon want something again, and waits for it to be heard. */
   pressed(): boolean;
+  /** What to say from now on, and what is lost: it is over, as the error says. */
+  mourn(error: ExomemError): ExomemError & { readonly fate?: Fate };
   /** Takes the member's word back from a heartbeat that is no more. */
   revive(): Promise<Heartbeat>;
 }
@@ -37,7 +40,7 @@ export class Life {
   #duties: Promise<void> | undefined;
   #retired = false;
   #connected = true;
-  #fenced: ExomemError | undefined;
+  #fenced: (ExomemError & { readonly fate?: Fate }) | undefined;
 
   constructor(body: Body) {
     this.#body = body;
@@ -157,6 +160,10 @@ export class Life {
   check(): void {
     if (this.#fenced !== undefined) throw this.#fenced;
   }
+  /** What became of what the client had; undefined as long as it lives. */
+  get fate(): Fate | undefined {
+    return this.#fenced?.fate;
+  }
   get over(): boolean {
     return this.#fenced !== undefined;
   }
@@ -165,8 +172,8 @@ export class Life {
   learn(error: unknown): unknown {
     if (!isExomemError(error, 'Fenced')) return error;
     if (this.#fenced === undefined) {
-      this.#fenced = error;
-      this.#body.tell({ type: 'fenced' });
+      this.#fenced = this.#body.mourn(error);
+      this.#body.tell({ type: 'fenced', fate: this.#fenced.fate });
     }
     return this.#fenced;
   }

@@ -1,4 +1,5 @@
 import type { Protocol } from '../protocol/protocol.js';
+import { bitsOf, pageBits } from '../region/words.js';
 import { Claiming } from './claiming.js';
 import { Custody } from './custody.js';
 import { explain } from './extents.js';
@@ -51,6 +52,17 @@ export class GroupAllocator implements Allocator {
 
   get empty(): boolean {
     return this.#words.none;
+  }
+  get held(): number {
+    const { groupPages, owned } = this.#words.table;
+    let held = 0;
+    for (const { low } of owned.values()) {
+      for (let index = 0; index < groupPages; index++) {
+        const bits = bitsOf(low, index);
+        if (bits === pageBits.head || bits === pageBits.continuation) held++;
+      }
+    }
+    return held;
   }
   get retired(): boolean {
     return this.#words.retired;

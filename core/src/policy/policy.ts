@@ -132,6 +132,8 @@ export interface Allocator {
   /** The principal acts elsewhere from now on: every later call throws `Fenced`, and so do handles. */
   retire(): void;
   readonly retired: boolean;
+  /** Pages that are given out. */
+  readonly held: number;
   /** Whether this principal owns any group at all. */
   readonly empty: boolean;
   inspect(): Protocol<Usage>;

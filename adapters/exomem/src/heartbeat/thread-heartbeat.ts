@@ -46,8 +46,8 @@ class ThreadHeartbeat implements Heartbeat {
     this.#shared.standing = heart.standing();
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
+    // A client that is open keeps its process alive, also while it has no connection: by this port, not by the thread.
     port1.on('message', (news: News) => this.#hear(news));
-    port1.unref();
     const { member, geometry, lease, interval } = heart;
     const terms = { port: port2, shared: this.#shared.buffer, lane, plugin, member, geometry, lease, interval };
     try {
@@ -135,8 +135,8 @@ class ThreadHeartbeat implements Heartbeat {
         });
       }
     }
-    this.#port.close();
     await this.#thread?.leave(this);
+    this.#port.close();
     return known;
   }
 

@@ -196,7 +196,7 @@ export const waitingSearches: readonly Subject[] = [
   {
     name: 'wait-adopt-chain',
     what: 'nobody can be shut out; A takes a run and frees; B declares it dead and adopts its application, C declares B dead at any time and adopts it again; one of the three dies anywhere, a reply of B is lost',
-    bound: { crashes: 1, losses: 1 },
+    bound: { crashes: 1, losses: 0 },
     make: (options) =>
       waiting(options, { members: 4, principals: 4, groupPages: 1, wordByWord: true }, (plot) => {
         const [a, b, c] = [plot.actor('A', { policy: keepForever }), plot.actor('B'), plot.actor('C')];

@@ -41,7 +41,7 @@ async function atSteps(signal: 'SIGKILL' | 'SIGSTOP'): Promise<boolean> {
   const wrong = values.side?.find((side) => !sides.includes(side as Side));
   if (wrong !== undefined) throw new Error(`there is no side "${wrong}"; there are ${sides.join(', ')}`);
   const began = performance.now();
-  const { cases, failures } = await kill({
+  const { cases, failures, mistakes } = await kill({
     signal,
     operations: values.operation,
     from: number(values.from),
@@ -53,7 +53,10 @@ async function atSteps(signal: 'SIGKILL' | 'SIGSTOP'): Promise<boolean> {
     lease: number(values.lease),
     tell: (line) => console.log(line),
   });
-  console.log(`${cases} cases, ${failures.length} failed, ${Math.round((performance.now() - began) / 1000)} s`);
+  const seconds = Math.round((performance.now() - began) / 1000);
+  console.log(
+    `${cases} cases, ${failures.length} failed, ${seconds} s; ${mistakes} begun again, somebody was taken for dead by mistake`,
+  );
   return failures.length === 0;
 }
 

@@ -36,6 +36,8 @@ export interface KillReport {
   /** Steps of each operation. */
   readonly steps: ReadonlyMap<string, number>;
   readonly failures: readonly string[];
+  /** Cases that were begun again, since somebody was taken for dead by mistake. */
+  readonly mistakes: number;
 }
 
 interface Place {
@@ -92,7 +94,7 @@ export async function kill(options: KillOptions = {}): Promise<KillReport> {
     places.map((place) => () => attempt(place)),
     atOnce,
   );
-  return { cases, steps, failures };
+  return { cases, steps, failures, mistakes: hunt.mistakes };
 }
 
 /** Runs tasks, some at a time, and answers in their order. */

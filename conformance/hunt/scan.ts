@@ -55,7 +55,9 @@ export async function scan(observer: Client, company: Company): Promise<Scan> {
     else if (!here(slot, incarnation)) wrong.push(`member ${slot}, who is dead, is ACTIVE`);
   }
   for (const { slot, incarnation } of company.members) {
-    if (members[slot]?.incarnation !== incarnation) wrong.push(`member ${slot}, who lives, is not in the table`);
+    const line = members[slot];
+    if (line?.incarnation !== incarnation || line.state !== memberState.active)
+      wrong.push(`member ${slot}, who lives, is not in the table`);
   }
   const living = new Map<number, number>();
   for (const { principal, state, incarnation, member, memberIncarnation } of principals) {

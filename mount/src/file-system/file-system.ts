@@ -1,4 +1,12 @@
-import { type Attributes, abandonable, type Client, ExomemError, type Inode, type Stat } from '@exomem/core';
+import {
+  type Attributes,
+  abandonable,
+  type Client,
+  ExomemError,
+  type Inode,
+  type RegionFile,
+  type Stat,
+} from '@exomem/core';
 import { type DirectoryEntry, type FileHandle, HandleTable } from './handles.js';
 import { type SpaceUsage, StatFs } from './stat-fs.js';
 
@@ -24,11 +32,12 @@ export interface CreateOptions {
  * Everything throws `ExomemError`; `errno.ts` says what becomes of the codes.
  */
 export class FileSystem {
-  readonly client: Client;
+  #client: Client;
+  #rejoining: Promise<void> | undefined;
   readonly #timeout: number;
   readonly #handles = new HandleTable<FileHandle>();
   readonly #directories = new HandleTable<readonly DirectoryEntry[]>();
-  readonly #space: StatFs;
+  #space: StatFs;
 
   /** @throws `InvalidArgument` (the timeout), `PermissionDenied` (the client only looks). */
   constructor(client: Client, options: FileSystemOptions = {}) {
@@ -39,7 +48,7 @@ export class FileSystem {
       });
     }
     client.identity;
-    this.client = client;
+    this.#client = client;
     this.#timeout = ioTimeout;
     this.#space = new StatFs(client);
   }
@@ -49,11 +58,47 @@ export class FileSystem {
     for (const { file } of this.#handles.values()) await this.#within(file.close()).catch(() => undefined);
   }
 
+  /** Another one once this was declared dead and has joined again. */
+  get client(): Client {
+    return this.#client;
+  }
+
+  /**
+   * Whoever was declared dead joins again, by itself: what failed meanwhile has failed (EIO), and what was written to an
+   * open file and not flushed is lost, which the next operation on its handle says once. Names and files that were flushed are there.
+   */
+  #rejoin(): Promise<void> {
+    this.#rejoining ??= this.#client
+      .rejoin()
+      .then((client) => {
+        this.#client = client;
+        this.#space = new StatFs(client);
+      })
+      .finally(() => {
+        this.#rejoining = undefined;
+      });
+    return this.#rejoining;
+  }
+
+  /** The file behind a handle. @throws `StaleHandle`; `Fenced`, once, if something that was written to it is lost. */
+  #file(handle: number): RegionFile {
+    const opened = this.#handles.get(handle);
+    const before = opened.file;
+    if (before.client === this.#client) return before;
+    opened.file = this.#client.openFile(opened.inode);
+    if (before.unflushed > 0) before.client.check();
+    return opened.file;
+  }
+
   // ---- names
 
   /** Sees to it that what was acknowledged anywhere before this call is known after it. */
   refresh(): Promise<void> {
-    return this.#within(this.client.refresh());
+    const client = this.#client;
+    return this.#within(client.refresh()).catch((error) => {
+      if (client.fate === undefined) throw error;
+      return this.#within(this.#client === client ? this.#rejoin() : Promise.resolve());
+    });
   }
 
   /** The inode behind a name, from what is known; undefined if there is none. @throws `StaleHandle`, `NotDirectory`. */
@@ -154,7 +199,7 @@ export class FileSystem {
     const handle = this.openKnown(inode);
     if (options.truncate && this.stat(inode).size > 0) {
       try {
-        await this.#within(this.#handles.get(handle).file.truncate(0));
+        await this.#within(this.#file(handle).truncate(0));
       } catch (error) {
         await this.release(handle).catch(() => undefined);
         throw error;
@@ -185,8 +230,8 @@ export class FileSystem {
   }
 
   /** Fills `target` from `position` on; answers how many bytes there were. `target` must not be used again after a failure. */
-  read(handle: number, position: number, target: Uint8Array): Promise<number> {
-    return this.#within(this.#handles.get(handle).file.read(position, target));
+  async read(handle: number, position: number, target: Uint8Array): Promise<number> {
+    return this.#within(this.#file(handle).read(position, target));
   }
 
   /**
@@ -194,22 +239,24 @@ export class FileSystem {
    * is full it fails whole: what had no place before is not in the file.
    * @throws `RegionFull`, `StaleHandle`, `OutOfRange`.
    */
-  write(handle: number, position: number, source: Uint8Array): Promise<void> {
-    return this.#within(this.#handles.get(handle).file.write(position, source));
+  async write(handle: number, position: number, source: Uint8Array): Promise<void> {
+    return this.#within(this.#file(handle).write(position, source));
   }
 
   /** One of the descriptors of a handle is closed: publishes what was written. */
   async flush(handle: number): Promise<void> {
-    await this.#within(this.#handles.get(handle).file.flush());
+    await this.#within(this.#file(handle).flush());
   }
 
-  fsync(handle: number): Promise<void> {
-    return this.#within(this.#handles.get(handle).file.flush());
+  async fsync(handle: number): Promise<void> {
+    return this.#within(this.#file(handle).flush());
   }
 
   /** The last descriptor of a handle is closed. */
   async release(handle: number): Promise<void> {
-    await this.#within(this.#handles.take(handle).file.close());
+    const { file } = this.#handles.take(handle);
+    // One of a client that is no more has nothing left to close.
+    if (file.client === this.#client) await this.#within(file.close());
   }
 
   // ---- directories and the whole
@@ -255,6 +302,10 @@ export class FileSystem {
 
   /** What the appliance does not answer in time fails, and goes on behind our back to whatever end it finds. */
   #within<T>(work: Promise<T>): Promise<T> {
-    return abandonable(work, { timeout: this.#timeout }, async () => undefined);
+    return abandonable(work, { timeout: this.#timeout }, async () => undefined).catch((error) => {
+      // Whatever comes next finds a client that lives, or waits for it.
+      if (this.#client.fate !== undefined) this.#rejoin().catch(() => undefined);
+      throw error;
+    });
   }
 }

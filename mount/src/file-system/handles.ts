@@ -3,7 +3,8 @@ import { ExomemError, type RegionFile } from '@exomem/core';
 /** An open file. */
 export interface FileHandle {
   readonly inode: number;
-  readonly file: RegionFile;
+  /** Another one once the client was declared dead and has joined again. */
+  file: RegionFile;
 }
 
 /** A name in a directory. */

@@ -20,7 +20,7 @@ export interface HostOptions {
   readonly source: string;
   /** Users other than the one who mounts may use it. */
   readonly allowOther: boolean;
-  /** Hears of faults, which programs see as EIO, and once if this client was declared dead. */
+  /** Hears of faults, which programs see as EIO, and of each time that this client was declared dead. */
   readonly onFault: (error: unknown) => void;
 }
 

@@ -28,7 +28,7 @@ export async function runMountChild(options: ChildOptions): Promise<never> {
     // What waits for an appliance that is gone must not keep the process: a dead server releases whoever hangs on it.
     if (client !== undefined)
       await within(
-        client.close().catch(() => undefined),
+        (mount?.client ?? client).close().catch(() => undefined),
         ioTimeout,
       );
     process.exit(code);

@@ -15,7 +15,7 @@ export interface ServeOptions {
   /** Users other than the one who mounts may use it. Default: whether that is root. */
   readonly allowOther?: boolean;
   /**
-   * Hears of faults of this package, which programs see as EIO, and once if others declared this client dead. Default: a
+   * Hears of faults of this package, which programs see as EIO, and of each time that others declared this client dead. Default: a
    * line on the standard error output.
    */
   readonly onFault?: (error: unknown) => void;
@@ -24,6 +24,8 @@ export interface ServeOptions {
 /** A directory that this process serves. */
 export interface ServedMount {
   readonly dir: string;
+  /** Who serves it: another one once the first was declared dead. */
+  readonly client: Client;
   /** Resolves when the directory is unmounted, by whomever. */
   readonly ended: Promise<void>;
   /** Unmounts, lazily where programs use it. Idempotent. */
@@ -58,6 +60,9 @@ export async function serveMount(client: Client, dir: string, options: ServeOpti
   let unmounting: Promise<void> | undefined;
   return {
     dir: place,
+    get client() {
+      return fileSystem.client;
+    },
     ended,
     unmount() {
       unmounting ??= (async () => {
@@ -75,6 +80,6 @@ export async function serveMount(client: Client, dir: string, options: ServeOpti
 }
 
 function report(error: unknown): void {
-  if (isExomemError(error)) console.error(`exomem mount: ${error.message}; unmount, and mount again`);
+  if (isExomemError(error)) console.error(`exomem mount: ${error.message}; it joins again`);
   else console.error('exomem mount:', error);
 }

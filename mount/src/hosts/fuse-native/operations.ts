@@ -26,12 +26,12 @@ export function operationsOn(fileSystem: FileSystem, onFault: (error: unknown) =
   const uid = process.geteuid?.() ?? 0;
   const gid = process.getegid?.() ?? 0;
 
-  let dead = false;
+  /** The last death that was told of: every operation of that life fails, and once is enough to say it. */
+  let told: unknown;
   const failure = (error: unknown): number => {
     if (!isExomemError(error)) onFault(error);
-    else if (error.code === 'Fenced' && !dead) {
-      // Every operation fails from now on: once is enough to say it.
-      dead = true;
+    else if (error.code === 'Fenced' && error !== told) {
+      told = error;
       onFault(error);
     }
     return -errnoOf(error);

@@ -10,5 +10,5 @@
  * ```
  */
 export * as assert from 'uvu/assert';
-export { type ExampleRun, runReadmeExample } from './readme.js';
+export { documentFiles, type ExampleRun, runReadmeExample } from './readme.js';
 export { type Body, type Hook, type Suite, suite } from './suite.js';

@@ -38,3 +38,15 @@ export async function runReadmeExample(folder: URL): Promise<ExampleRun> {
     rmSync(scratch, { recursive: true });
   }
 }
+
+/**
+ * The files that a document writes: each `js` block whose first line is a comment with a name, as `// appliance.js`.
+ * @throws if it has none
+ */
+export function documentFiles(document: URL): Map<string, string> {
+  const text = readFileSync(document, 'utf8');
+  const files = new Map<string, string>();
+  for (const [, name, code] of text.matchAll(/^```js\n(?:\/\/ ([\w.-]+\.js)\n)(.*?)^```$/gms)) files.set(name!, code!);
+  if (files.size === 0) throw new Error(`${fileURLToPath(document)} writes no file`);
+  return files;
+}

@@ -1,0 +1,158 @@
+// deadline: 300s
+import { execFile } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { assert, documentFiles, suite } from '@exomem/testing';
+import { Folder } from './fixtures/command.js';
+
+// What is published, in a project of its own: packed, unpacked, and used as the documentation says.
+const test = suite('packed');
+
+const root = fileURLToPath(new URL('../../../../', import.meta.url));
+/** Where each package that is published lies. */
+const published = [
+  'core',
+  'conformance',
+  'mount',
+  'transports/tcp',
+  'transports/shared-array-buffer',
+  'adapters/exomem',
+];
+
+interface Manifest {
+  readonly name: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+const manifest = (folder: string): Manifest =>
+  JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
+
+interface Ran {
+  readonly code: number;
+  readonly output: string;
+}
+function run(command: string, args: readonly string[], cwd: string): Promise<Ran> {
+  return new Promise((resolve) => {
+    execFile(command, args, { cwd, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1;
+      resolve({ code, output: stdout + stderr });
+    });
+  });
+}
+async function surely(command: string, args: readonly string[], cwd: string): Promise<string> {
+  const { code, output } = await run(command, args, cwd);
+  assert.is(code, 0, output);
+  return output;
+}
+
+/** An empty project with the packed packages in it. No registry is asked: what they depend on is linked from here. */
+async function makeProject(folder: Folder): Promise<string> {
+  const project = folder.at('project');
+  const modules = join(project, 'node_modules');
+  const tarballs = folder.at('tarballs');
+  for (const path of [modules, tarballs]) mkdirSync(path, { recursive: true });
+  const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { packageManager: string };
+  const filters = published.flatMap((path) => ['--filter', manifest(join(root, path)).name]);
+  await surely(
+    'npx',
+    ['--yes', '--prefer-offline', packageManager, '-r', ...filters, 'pack', '--pack-destination', tarballs],
+    root,
+  );
+  const outside = new Map<string, string>();
+  for (const path of published) {
+    const { name, dependencies, optionalDependencies } = manifest(join(root, path));
+    const home = join(modules, name);
+    mkdirSync(home, { recursive: true });
+    const tarball = `${name.replace('@', '').replace('/', '-')}-0.0.0.tgz`;
+    await surely('tar', ['xzf', join(tarballs, tarball), '-C', home, '--strip-components=1'], project);
+    for (const dependency of Object.keys({ ...dependencies, ...optionalDependencies })) {
+      if (/^(@exomem\/|exomem$)/.test(dependency)) continue;
+      outside.set(dependency, realpathSync(join(root, path, 'node_modules', dependency)));
+    }
+  }
+  outside.set('@types/node', realpathSync(join(root, 'node_modules/@types/node')));
+  for (const [name, target] of outside) {
+    mkdirSync(dirname(join(modules, name)), { recursive: true });
+    symlinkSync(target, join(modules, name));
+  }
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'mine', version: '1.0.0', type: 'module' }));
+  return project;
+}
+
+/** The lines that a document says are printed: its `text` block behind that heading. */
+function promised(document: URL, heading: string): string[] {
+  const text = readFileSync(document, 'utf8');
+  const section = text.slice(text.indexOf(`\n## ${heading}\n`));
+  return /^```text\n(.*?)^```$/ms.exec(section)![1]!.trim().split('\n');
+}
+
+const docs = (name: string): URL => new URL(`../../../../docs/${name}.md`, import.meta.url);
+let folder: Folder;
+let project: string;
+const conform = (...args: string[]): Promise<Ran> =>
+  run(process.execPath, [join(project, 'node_modules/exomem/dist/src/bin.js'), 'conform', ...args], project);
+
+test.before(async () => {
+  folder = new Folder();
+  project = await makeProject(folder);
+  for (const name of ['writing-a-transport', 'writing-a-policy']) {
+    for (const [file, code] of documentFiles(docs(name))) writeFileSync(join(project, file), code);
+  }
+});
+test.after(() => folder[Symbol.dispose]());
+
+test('what is published needs nothing of the workspace, and has no tests in it', () => {
+  for (const path of published) {
+    const { name } = manifest(join(root, path));
+    const home = join(project, 'node_modules', name);
+    assert.not.match(JSON.stringify(manifest(home).dependencies ?? {}), 'workspace:');
+    assert.equal(readdirSync(join(home, 'dist')), ['src'], name);
+  }
+});
+
+test('the code of the documentation has the types of the packages', async () => {
+  const options = {
+    target: 'es2022',
+    lib: ['es2023', 'esnext.disposable'],
+    module: 'nodenext',
+    types: ['node'],
+    strict: true,
+    noImplicitAny: false,
+    allowJs: true,
+    checkJs: true,
+    noEmit: true,
+    skipLibCheck: false,
+  };
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, include: ['*.js'] }));
+  await surely(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.'], project);
+});
+
+test('the transport of the documentation keeps the laws', async () => {
+  const { code, output } = await conform('./conform.js', '--budget', '4s');
+  assert.is(code, 0, output);
+  assert.match(output, /^line: \d+ laws kept, 0 broken, \d+ skipped/m);
+});
+
+test('and breaks the law that it says, where it is broken as it says', async () => {
+  const document = docs('writing-a-transport');
+  const [, removed, added] = /^```diff\n-(.*?)\n\+(.*?)\n```$/m.exec(readFileSync(document, 'utf8'))!;
+  const whole = readFileSync(join(project, 'appliance.js'), 'utf8');
+  assert.match(whole, removed!);
+  writeFileSync(join(project, 'appliance.js'), whole.replace(removed!, added!));
+  const { code, output } = await conform('./conform.js', '--law', 'late-steps-never-land');
+  assert.is(code, 10, output);
+  for (const line of promised(document, 'Break it')) assert.match(output, line);
+});
+
+test('the policy of the documentation keeps the laws, the wrong one breaks them as it says', async () => {
+  const laws = ['exclusive', 'shown', 'full', 'explained', 'returned', 'alone'].flatMap((id) => ['--law', id]);
+  const kept = await conform('./tallied.js', ...laws, '--budget', '4s');
+  assert.is(kept.code, 0, kept.output);
+  assert.match(kept.output, /^tallied: 6 laws kept/m);
+  const wrong = await conform('./free-list.js', '--law', 'shown', '--seed', '1');
+  assert.is(wrong.code, 10, wrong.output);
+  for (const line of promised(docs('writing-a-policy'), 'A wrong one')) assert.match(wrong.output, line);
+});
+
+test.run();

@@ -150,7 +150,7 @@ test('the policy of the documentation keeps the laws, the wrong one breaks them 
   const kept = await conform('./tallied.js', ...laws, '--budget', '4s');
   assert.is(kept.code, 0, kept.output);
   assert.match(kept.output, /^tallied: 6 laws kept/m);
-  const wrong = await conform('./free-list.js', '--law', 'shown', '--seed', '1');
+  const wrong = await conform('./free-list.js', '--law', 'shown', '--seed', '1', '--budget', '4s');
   assert.is(wrong.code, 10, wrong.output);
   for (const line of promised(docs('writing-a-policy'), 'A wrong one')) assert.match(wrong.output, line);
 });

@@ -126,6 +126,23 @@ test('a tree comes back as it went: bytes, permissions, owners, times, both kind
   await fine(['rm', '-r', '/tree', '/other']);
 });
 
+test('a link to a directory is followed where it is named, and nowhere else', async () => {
+  using folder = new Folder();
+  mkdirSync(folder.at('tree'));
+  writeFileSync(folder.at('tree/file'), 'x');
+  symlinkSync('tree', folder.at('link'));
+  symlinkSync('.', folder.at('tree/self'));
+  await fine(['put', '-r', folder.at('link'), '/']);
+  assert.is(await fine(['ls', '/link']), 'file\nself\n');
+  assert.is(JSON.parse(await fine(['stat', '--json', '/link/self'])).target, '.');
+  // On the way back a link that is in the way of a directory is not followed.
+  mkdirSync(folder.at('in'));
+  symlinkSync('../tree', folder.at('in/link'));
+  assert.match(await fails(3, ['get', '-r', '/link', folder.at('in')]), /in\/link is no directory/);
+  assert.equal(readdirSync(folder.at('tree')), ['file', 'self']);
+  await fine(['rm', '-r', '/link']);
+});
+
 test('the root of a region is got as the directory that is named', async () => {
   using folder = new Folder();
   await server.run(['put', '-', '/one'], { stdin: 'one' });

@@ -49,7 +49,7 @@ export class LocalSource implements TreeSource {
     const local = this.#local(path);
     try {
       // The top may be named by a link: it is what that leads to.
-      const stats = await lstat(path === '' ? join(local, '.') : local, { bigint: true });
+      const stats = await lstat(path === '' ? `${local}/.` : local, { bigint: true });
       const common = {
         path,
         mode: Number(stats.mode) & 0o7777,

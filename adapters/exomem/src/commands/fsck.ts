@@ -14,6 +14,7 @@ import type { Context } from '../command/context.js';
 import { exitCodes } from '../command/exit-code.js';
 import { parseRegion } from '../command/location.js';
 import { type Output, paint, printable } from '../command/output.js';
+import { Progress } from '../command/progress.js';
 import { FileSession } from '../image/file-session.js';
 import { MemorySession } from '../image/memory-session.js';
 import { fileImage } from '../image/region-image.js';
@@ -82,7 +83,9 @@ async function open(context: Context, text: string | undefined, writes: boolean)
     if (!writes) return new FileSession(await fileImage(text));
     await (await fileImage(text))[Symbol.asyncDispose]();
     const { setAside } = await import('@exomem/transport-tcp');
-    const backing = await setAside({ file: text, signal: context.signal });
+    const progress = new Progress(`reading ${text}`);
+    const onProgress = (done: number, total: number): void => progress.update(done, total);
+    const backing = await setAside({ file: text, signal: context.signal, onProgress }).finally(() => progress.end());
     return new MemorySession(backing.memory, text, () => backing.close());
   } catch (error) {
     throw localFailure(error, text);

@@ -4,7 +4,7 @@ import { searches } from '../hunt/exhaustive/searches/index.js';
 import { explore, story } from '../hunt/exhaustive/subject.js';
 
 /** States that each search sees here; `npm run hunt -- exhaustive` goes on. */
-const limit = 1500;
+const limit = 1000;
 
 const test = suite('small worlds, some of the ways that they can go');
 for (const subject of searches) {

@@ -560,8 +560,9 @@ export class Actor {
     return this.does('cuts a snapshot', () => this.replica.snapshot());
   }
 
-  beats(lane = 0): this {
-    return this.does('beats', () => this.beat(), undefined, ['OutcomeUnknown'], { lane, exclusive: 'beat' });
+  beats(lane = 0, alone = false): this {
+    const how = { lane, alone, exclusive: 'beat' };
+    return this.does('beats', () => this.beat(), undefined, ['OutcomeUnknown'], how);
   }
 
   *beat(): Protocol<void> {

@@ -50,18 +50,17 @@ export const deathSearches: readonly Subject[] = [
   },
   {
     name: 'two-principals',
-    what: 'A allocates, and takes a run for an application of its own that dies with it; B and C each declare it dead at any time and recover it; A dies anywhere, a reply of A is lost',
+    what: 'A allocates, and takes a run for an application of its own that dies with it; B declares it dead at any time, recovers it and allocates; A dies anywhere, a reply of either is lost',
     bound: { crashes: 1, losses: 1 },
     make: (options) =>
-      deaths(options, { principals: 5 }, (plot) => {
-        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+      deaths(options, { members: 3, principals: 5 }, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
         janitor(plot);
         plot.prepare(a.registers());
         a.allocates(1).allocatesInApplication(2);
-        b.recovers(0);
-        c.recovers(0);
+        b.recovers(0).allocates(1);
         plot.mortal.add(a.simulated);
-        plot.lossy.add(a.simulated);
+        plot.lossy.add(a.simulated).add(b.simulated);
       }),
   },
   {

@@ -26,15 +26,15 @@ export const laneSearches: readonly Subject[] = [
   },
   {
     name: 'two-lanes-append',
-    what: 'A appends by one lane and beats twice by another, B removes a file and beats; a reply of A is lost on either lane',
+    what: 'A appends by one lane and beats by another, and once more after that; B removes a file; a reply of A is lost on either lane',
     bound: { crashes: 0, losses: 1 },
     make: (options) =>
       lanes(options, {}, (plot) => {
         const [a, b] = [plot.actor('A', { concurrency: 2 }), plot.actor('B')];
         janitor(plot);
         plot.prepare(b.names('f', 0));
-        a.appends().beats(1).beats(1);
-        b.unlinks('f').beats();
+        a.appends().beats(1).beats(1, true);
+        b.unlinks('f');
         plot.lossy.add(a.simulated);
       }),
   },

@@ -38,8 +38,8 @@ export const leaseSearches: readonly Subject[] = [
   },
   {
     name: 'lease-joining',
-    what: 'A joins and beats meanwhile, B looks twice who stands still; the clock goes four ticks far, that of B faster; a reply of A is lost',
-    bound: { crashes: 0, losses: 1, ticks: 4 },
+    what: 'A joins and beats meanwhile, B looks twice who stands still; the clock goes three ticks far, that of B faster; a reply of A is lost',
+    bound: { crashes: 0, losses: 1, ticks: 3 },
     make: (options) => {
       return leased(
         options,

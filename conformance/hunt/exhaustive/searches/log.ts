@@ -116,8 +116,8 @@ export const logSearches: readonly Subject[] = [
   },
   {
     name: 'snapshot-of-runs',
-    what: 'the tree takes several groups of a reserve that is in pieces; A cuts a snapshot, B appends and C loads and follows; A dies anywhere',
-    bound: { crashes: 1, losses: 0 },
+    what: 'the tree takes several groups of a reserve that is in pieces; A cuts a snapshot, B appends and C loads and follows; A dies anywhere, a reply of A is lost',
+    bound: { crashes: 1, losses: 1 },
     make: (options) =>
       inPieces(options, { members: 4, principals: 4 }, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
@@ -127,12 +127,13 @@ export const logSearches: readonly Subject[] = [
         b.appends();
         c.loads().catchesUp();
         plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated);
       }),
   },
   {
     name: 'snapshots-of-runs',
-    what: 'the tree takes several groups of a reserve that is in pieces; A and B each append and cut a snapshot; a reply of A is lost',
-    bound: { crashes: 0, losses: 1 },
+    what: 'the tree takes several groups of a reserve that is in pieces; A appends and cuts a snapshot, and B cuts one',
+    bound: { crashes: 0, losses: 0 },
     make: (options) =>
       inPieces(options, { members: 3, principals: 3 }, (plot) => {
         const [a, b] = [plot.actor('A'), plot.actor('B')];
@@ -140,7 +141,6 @@ export const logSearches: readonly Subject[] = [
         plot.prepare(b.catchesUp());
         a.appends().snapshots();
         b.snapshots();
-        plot.lossy.add(a.simulated);
       }),
   },
   {

@@ -161,18 +161,28 @@ export const spaceSearches: readonly Subject[] = [
   },
   {
     name: 'three-recover',
-    what: 'A takes a run; B and C each declare it dead at any time and recover it; one of the three dies anywhere, a reply of any is lost',
-    bound: { crashes: 1, losses: 1 },
+    what: 'A takes a run; B and C each declare it dead at any time and recover it; one of the three dies anywhere',
+    bound: { crashes: 1, losses: 0 },
     make: (options) =>
       space(options, { members: 4, principals: 4, groups: 3, groupPages: 1, memberGrain: 4096 }, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
         a.allocates(2);
         b.recovers(0);
         c.recovers(0);
-        for (const { simulated } of [a, b, c]) {
-          plot.mortal.add(simulated);
-          plot.lossy.add(simulated);
-        }
+        for (const { simulated } of [a, b, c]) plot.mortal.add(simulated);
+      }),
+  },
+  {
+    name: 'three-recover-lost',
+    what: 'A takes a run; B and C each declare it dead at any time and recover it; a reply of B is lost',
+    bound: { crashes: 0, losses: 1 },
+    make: (options) =>
+      space(options, { members: 4, principals: 4, groups: 3, groupPages: 1, memberGrain: 4096 }, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+        a.allocates(2);
+        b.recovers(0);
+        c.recovers(0);
+        plot.lossy.add(b.simulated);
       }),
   },
   {

@@ -174,12 +174,13 @@ export const spaceSearches: readonly Subject[] = [
   },
   {
     name: 'three-recover-lost',
-    what: 'A takes a run; B and C each declare it dead at any time and recover it; a reply of B is lost',
+    what: 'A, which holds a run, is dead; B and C each declare it dead and recover it; a reply of B is lost',
     bound: { crashes: 0, losses: 1 },
     make: (options) =>
       space(options, { members: 4, principals: 4, groups: 3, groupPages: 1, memberGrain: 4096 }, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
-        a.allocates(2);
+        plot.prepare(a.allocates(2));
+        plot.simulation.perform({ kind: 'crash', client: a.simulated });
         b.recovers(0);
         c.recovers(0);
         plot.lossy.add(b.simulated);

@@ -8,7 +8,7 @@ const proofs = ['revoke-needs-proof', 'revoke-by-proof'];
 const never = ['synchronous', 'mapped', ...proofs];
 const revokes = ['revoke', 'revoke-in-flight', 'revoke-for-good', 'binding-outlasts-renew'];
 const provable = ['synchronous', 'mapped', ...revokes];
-const effort = { runs: 15, increments: 500, tearing: 150, cuts: 5, patience: 30_000 };
+const effort = { runs: 8, increments: 200, tearing: 100, cuts: 4, patience: 30_000 };
 const unseen = { weather: { seed: 5, rate: 0.1, kinds: ['delay', 'tear', 'slow'] } } as const;
 
 toSuite(faultySubject('shared memory', 'no fault', {}), file, never, effort);

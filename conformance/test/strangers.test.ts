@@ -22,7 +22,7 @@ async function verdicts(name: string, laws?: readonly string[]): Promise<Report>
   const { default: exported } = await load(name);
   return conform(await subjectOf(exported, name), {
     ...(laws === undefined ? {} : { laws }),
-    budget: 10_000,
+    budget: 4_000,
     seed: 1,
     patience: 20_000,
     command: ({ law }) => `exomem conform ./${name}.mjs --law ${law}`,

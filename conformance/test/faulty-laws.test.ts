@@ -5,9 +5,9 @@ import { toSuite } from './fixtures/to-suite.js';
 // Whatever it wraps, a faulty transport keeps the contract: by itself, and while things go wrong that no caller can see.
 const file = 'conformance/test/faulty-laws';
 const proofs = ['revoke-needs-proof', 'revoke-by-proof'];
-const never = ['synchronous', 'mapped', ...proofs];
+const never = ['synchronous', 'mapped', ...proofs, 'declared-delay'];
 const revokes = ['revoke', 'revoke-in-flight', 'revoke-for-good', 'binding-outlasts-renew'];
-const provable = ['synchronous', 'mapped', ...revokes];
+const provable = ['synchronous', 'mapped', ...revokes, 'declared-delay'];
 const effort = { runs: 8, increments: 200, tearing: 100, cuts: 4, patience: 30_000 };
 const unseen = { weather: { seed: 5, rate: 0.1, kinds: ['delay', 'tear', 'slow'] } } as const;
 

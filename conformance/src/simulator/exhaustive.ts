@@ -4,10 +4,12 @@ import type { Chronicle } from './chronicle.js';
 import type { SimulatedClient } from './client.js';
 import { type Flight, Hand, Numbers, type Order, type Stray } from './flight.js';
 import { Moments } from './moments.js';
+import { Roll } from './roll.js';
 import { Rows } from './rows.js';
 import type { Faults } from './schedule.js';
 import { noFaults } from './schedule.js';
-import { type Judge, Local, type Scene, type World, type WorldChange } from './world.js';
+import { Trail } from './trail.js';
+import type { Judge, Local, Scene, World, WorldChange } from './world.js';
 
 export interface ExhaustiveOptions {
   readonly faults?: Faults;
@@ -94,13 +96,8 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   readonly #hand: Hand;
   readonly #states: Rows;
   readonly #row: Uint32Array;
-  /** For each client its locals, by what makes them out and by number. */
-  readonly #known: Map<string, Local<Held, Heard>>[];
-  readonly #locals: Local<Held, Heard>[][];
-  readonly #epitaphs = new Map<string, number>();
-  #parents = new Int32Array(1024);
-  #taken = new Uint8Array(1024);
-  #depths = new Uint16Array(1024);
+  readonly #rolls: readonly Roll<Held, Heard>[];
+  readonly #trail = new Trail();
   #chronicle: Chronicle | undefined;
 
   // The moment.
@@ -135,8 +132,8 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     this.#hand = new Hand(this.moments);
     this.#states = new Rows(clients.length + 3);
     this.#row = new Uint32Array(clients.length + 3);
-    this.#known = clients.map(() => new Map());
-    this.#locals = clients.map(() => []);
+    const epitaph = (local: Local<Held, Heard>): string => this.#judge.epitaph?.(this, local) ?? `${local.node.id}`;
+    this.#rolls = clients.map(({ index }) => new Roll(index, epitaph));
     const beginning = this.moments.take(memory.bytes);
     const pool = new Pool(make as () => Cast<Held, Heard>);
     const numbers = new Numbers();
@@ -219,14 +216,14 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
           const last = frontier.pop()!;
           if (at < frontier.length) frontier[at] = last;
         } else if (next++ >= this.#states.count) break;
-        path = () => this.#path(state);
+        path = () => this.#trail.to(state);
         this.#recall(state);
         const count = this.#choices(choices);
-        if (this.#depths[state]! > depth) depth = this.#depths[state]!;
+        depth = Math.max(depth, this.#trail.depth(state));
         let first = 0;
         if (choices[0] === code(kinds.end)) {
           ends++;
-          path = () => [...this.#path(state), 0];
+          path = () => [...this.#trail.to(state), 0];
           this.#judge.finish?.(this);
           first = 1;
         }
@@ -236,14 +233,14 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
         }
         for (let choice = first; choice < count; choice++) {
           if (choice > first) this.#recall(state);
-          path = () => [...this.#path(state), choice];
+          path = () => [...this.#trail.to(state), choice];
           // The choices are written over by those behind.
           const chosen = choices[choice]!;
           const began = this.#steps;
           this.#perform(chosen);
           this.#force(forced);
           const known = this.#states.count;
-          const number = this.#keep(state, choice, this.#depths[state]! + this.#steps - began);
+          const number = this.#keep(state, choice, this.#trail.depth(state) + this.#steps - began);
           if (number < known) continue;
           if (this.#states.count > limit) return so(false);
           if (scattered) frontier.push(number);
@@ -294,20 +291,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     const known = this.#states.count;
     const number = this.#states.intern(row);
     if (number < known) return number;
-    if (number >= this.#parents.length) {
-      const parents = new Int32Array(number * 2);
-      parents.set(this.#parents);
-      this.#parents = parents;
-      const taken = new Uint8Array(number * 2);
-      taken.set(this.#taken);
-      this.#taken = taken;
-      const depths = new Uint16Array(number * 2);
-      depths.set(this.#depths);
-      this.#depths = depths;
-    }
-    this.#parents[number] = parent;
-    this.#taken[number] = choice;
-    this.#depths[number] = depth;
+    this.#trail.add(number, parent, choice, depth);
     return number;
   }
 
@@ -321,13 +305,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     this.#crashes = (left >>> 8) & 15;
     this.#restarts = (left >>> 12) & 15;
     this.#ticks = left >>> 16;
-    for (let at = 0; at < this.locals.length; at++) this.locals[at] = this.#locals[at]![states.at(state, at + 3)]!;
-  }
-
-  #path(state: number): number[] {
-    const path: number[] = [];
-    for (let at = state; this.#parents[at]! >= 0; at = this.#parents[at]!) path.push(this.#taken[at]!);
-    return path.reverse();
+    for (let at = 0; at < this.locals.length; at++) this.locals[at] = this.#rolls[at]!.at(states.at(state, at + 3));
   }
 
   // ---- what may happen
@@ -659,42 +637,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     fenced: boolean,
     cut = 0,
   ): Local<Held, Heard> {
-    const still = dead || fenced || node.finished;
-    let key: string;
-    if (still) {
-      const local = new Local(-1, index, node, [], strays, dead, fenced, true, 0);
-      const how = fenced ? 2 : dead ? 1 : 0;
-      let epitaph = node.epitaphs[how];
-      if (epitaph === undefined) {
-        const { binding } = node;
-        const text = `${this.#judge.epitaph?.(this, local) ?? node.id}|${binding?.slot}.${binding?.incarnation}`;
-        epitaph = this.#epitaphs.get(text) ?? this.#epitaphs.size;
-        this.#epitaphs.set(text, epitaph);
-        node.epitaphs[how] = epitaph;
-      }
-      key = `${dead ? 'd' : ''}${fenced ? 'f' : ''}!${epitaph}`;
-    } else {
-      key = `${node.id}`;
-      for (const flight of flights) key += `,${flight === undefined ? 0 : flight.id}`;
-      if (cut !== 0) key += `/${cut}`;
-    }
-    if (strays.length > 0) for (const stray of strays) key += `+${stray.id}`;
-    const known = this.#known[index]!.get(key);
-    if (known !== undefined) return known;
-    const local = new Local(
-      this.#locals[index]!.length,
-      index,
-      node,
-      still ? [] : flights,
-      strays,
-      dead,
-      fenced,
-      still,
-      still ? 0 : cut,
-    );
-    this.#locals[index]!.push(local);
-    this.#known[index]!.set(key, local);
-    return local;
+    return this.#rolls[index]!.of(node, flights, strays, dead, fenced, cut);
   }
 }
 

@@ -1,5 +1,6 @@
 // deadline: 240s
 import {
+  type ConformOptions,
   checkHistory,
   conform,
   type HistoryEvent,
@@ -18,14 +19,14 @@ const test = suite('plug-ins of strangers');
 // They stay where they are: what is not compiled is not copied to the folder of the tests.
 const load = (name: string) => import(new URL(`../../test/fixtures/strangers/${name}.mjs`, import.meta.url).href);
 
-async function verdicts(name: string, laws?: readonly string[]): Promise<Report> {
+async function verdicts(name: string, laws: readonly string[], options: ConformOptions = {}): Promise<Report> {
   const { default: exported } = await load(name);
   return conform(await subjectOf(exported, name), {
-    ...(laws === undefined ? {} : { laws }),
-    budget: 4_000,
+    laws,
     seed: 1,
     patience: 20_000,
     command: ({ law }) => `exomem conform ./${name}.mjs --law ${law}`,
+    ...options,
   });
 }
 
@@ -33,7 +34,7 @@ test('a transport over HTTP that sends again what was cut off', async () => {
   // What breaks it shows where an answer is lost after the step: a busy machine may need more than one attempt.
   for (let left = 5; ; left -= 1) {
     const laws = ['declarations', 'read-your-writes', 'session-order', 'out-of-range', 'closed', 'resolved-increments'];
-    const report = await verdicts('http-transport', laws);
+    const report = await verdicts('http-transport', laws, { budget: 10_000 });
     const broken = report.laws.filter(({ status }) => status === 'failed').map(({ id }) => id);
     if (broken.length === 0 && left > 1) continue;
     assert.equal(broken, ['resolved-increments'], reportText(report));
@@ -48,7 +49,12 @@ test('a transport over HTTP that sends again what was cut off', async () => {
 });
 
 test('a cache that serves stale words', async () => {
-  const report = await verdicts('caching-transport');
+  // Each seed shows the same each time; not each shows this.
+  const laws = ['declarations', 'answered-steps-are-seen'];
+  let report = await verdicts('caching-transport', laws);
+  for (let seed = 2; report.failed === 0 && seed <= 20; seed += 1) {
+    report = await verdicts('caching-transport', laws, { seed });
+  }
   const broken = report.laws.filter(({ status }) => status === 'failed');
   assert.ok(
     broken.some(({ id }) => id === 'answered-steps-are-seen'),
@@ -80,7 +86,7 @@ test('and a history of it has no order', async () => {
 });
 
 test('a policy with a free list that looks, and then takes', async () => {
-  const report = await verdicts('free-list-policy', ['exclusive', 'shown']);
+  const report = await verdicts('free-list-policy', ['exclusive', 'shown'], { budget: 4_000 });
   const broken = report.laws.filter(({ status }) => status === 'failed');
   assert.ok(broken.length > 0, reportText(report));
   const told = broken.map(({ failure }) => failure!.message).join('\n');

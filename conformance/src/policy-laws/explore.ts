@@ -41,7 +41,8 @@ export interface Failure {
 /** What many random runs of a policy showed. */
 export interface Exploration {
   readonly runs: number;
-  readonly failures: ReadonlyMap<PolicyLawId, Failure>;
+  /** How a law was broken, by the simplest run that is found within `patience`; undefined if it was not. */
+  failure(law: PolicyLawId): Failure | undefined;
 }
 
 /** The breach that a run ends in; undefined if all is well. */
@@ -55,7 +56,7 @@ export function judge(policy: AllocationPolicy, run: WorldRun): Breach | undefin
   }
 }
 
-/** Runs a policy through the corpus and many random schedules, and makes the first breach of each law simpler. */
+/** Runs a policy through the corpus and many random schedules, and keeps the first breach of each law. */
 export function explore(subject: PolicySubject, effort: PolicyEffort): Exploration {
   const failures = new Map<PolicyLawId, Failure>();
   const { policy } = subject;
@@ -64,7 +65,7 @@ export function explore(subject: PolicySubject, effort: PolicyEffort): Explorati
     const law = replay.law as PolicyLawId;
     const failure = simplify(subject, effort, law, replay.seed, replay.path);
     if (failure !== undefined) failures.set(law, failure);
-    return { runs: 1, failures };
+    return { runs: 1, failure: (one) => failures.get(one) };
   }
   for (const { run, note } of effort.corpus) {
     const breach = judge(policy, run);
@@ -81,8 +82,15 @@ export function explore(subject: PolicySubject, effort: PolicyEffort): Explorati
     }),
     { seed, numRuns: schedules },
   );
-  for (const [law, index] of first) failures.set(law, simplify(subject, effort, law, seed, String(index))!);
-  return { runs, failures };
+  const failure = (law: PolicyLawId): Failure | undefined => {
+    const index = first.get(law);
+    // It takes long: only for laws that somebody asks about.
+    if (index !== undefined && !failures.has(law)) {
+      failures.set(law, simplify(subject, effort, law, seed, String(index))!);
+    }
+    return failures.get(law);
+  };
+  return { runs, failure };
 }
 
 /** The simplest run that breaks the law, from that seed and path on. */

@@ -47,7 +47,7 @@ export function policyLaws(subject: PolicySubject, options: PolicyLawOptions = {
     sentence,
     async run() {
       exploration ??= explore(subject, effort);
-      const failure = exploration.failures.get(id as PolicyLawId);
+      const failure = exploration.failure(id as PolicyLawId);
       if (failure === undefined) return;
       const broken = LawBroken.of({ id, sentence }, subject.name, new LawBroken(failure.report));
       broken.found = failure.found;

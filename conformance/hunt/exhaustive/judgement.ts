@@ -1,17 +1,14 @@
 import type { Judge, Local, Moments, World, WorldChange } from '@exomem/conformance/simulator';
 import {
   decodeMember,
-  decodePrincipal,
   type Geometry,
   groupWordOffset,
   logSlotOffset,
   memberLineOffset,
   memberState,
-  principalState,
   principalWordOffset,
   userGroups,
 } from '@exomem/core';
-import type { ToldHandle } from '@exomem/core/audit';
 import type { Actor } from './actor.js';
 import { actorOf } from './actor.js';
 import { always, atTheEnd, grows, touched } from './invariants.js';
@@ -40,6 +37,13 @@ export interface Moment {
   principalWord(principal: number): bigint;
   memberWord(slot: number): bigint;
   root(): bigint;
+  /** The whole of it. */
+  readonly world: World<Holdings, Heard>;
+  readonly plot: Plot;
+  /** There was an instant without room since that client began to look for some. */
+  isFull(client: Client): boolean;
+  /** Somebody has adopted that principal. */
+  isAdopted(principal: number): boolean;
   /** What that client takes the time for, milliseconds. */
   now(client: Client): number;
   /** What a client was given and nobody has taken over from it. */
@@ -106,6 +110,18 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
   }
   root(): bigint {
     return this.#moments.load(this.#world.region, this.geometry.controlOffset);
+  }
+  get world(): World<Holdings, Heard> {
+    return this.#world;
+  }
+  get plot(): Plot {
+    return this.#plot;
+  }
+  isFull({ index }: Client): boolean {
+    return (this.#memo.full & (1 << index)) !== 0;
+  }
+  isAdopted(principal: number): boolean {
+    return this.#memo.holders[principal] !== 0;
   }
   now({ index }: Client): number {
     return this.#plot.time(index, this.#world.clock);
@@ -187,11 +203,12 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
       seen = this.#follow(seen);
       this.#memo = { ...before, seen };
     }
+    const { auditor } = this.#plot;
     for (const heard of change.heard) {
-      this.#audit(change, heard);
+      auditor?.heard(this, change, heard);
       holders = this.#hear(change, heard, holders);
     }
-    if (changed) this.#auditChange(change);
+    if (changed) auditor?.changed(this, change);
     const full = this.#full(before.full, change, at === groups);
     let number = world.memo;
     if (seen !== before.seen || full !== before.full || holders !== before.holders) {
@@ -212,7 +229,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
     this.#look(world);
     const { atEnd } = this.#plot;
     for (const { id, check } of atEnd === undefined ? atTheEnd : [...atTheEnd, atEnd]) hold(id, check(this));
-    this.#auditEnd();
+    this.#plot.auditor?.ended(this);
     const { region, moments, locals } = world;
     for (const local of locals) {
       const client = this.clients[local.index]!;
@@ -233,99 +250,6 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
       this.#ends.set(region, left);
     }
     hold('I10', left);
-  }
-
-  // ---- the audit, which reads the bytes by itself
-
-  /** Somebody was told something. */
-  #audit({ actor }: WorldChange<Heard>, heard: Heard): void {
-    const { auditor } = this.#plot;
-    if (auditor === undefined) return;
-    const who = this.clients[actor]!;
-    const image = auditor.image(this.#moments, this.#world.region);
-    const { principal = 0, incarnation = 0 } = who.own ?? {};
-    switch (heard.kind) {
-      case 'given':
-        auditor.hold(image, { handles: this.#handles() });
-        return;
-      case 'refused': {
-        const alwaysFitted = (this.#memo.full & (1 << actor)) === 0;
-        auditor.hold(image, { refusals: [{ principal, incarnation, pages: who.asking, alwaysFitted }] });
-        return;
-      }
-      case 'appended': {
-        const { index } = heard;
-        const sequence = this.seen.records.get(index)?.sequence ?? 0;
-        auditor.hold(image, {
-          appends: [{ author: heard.principal, incarnation: heard.incarnation, sequence, index }],
-        });
-        return;
-      }
-      case 'adopted': {
-        const others = this.clients.filter((one) => one !== who).flatMap((one) => this.handlesOf(one));
-        const given = others.filter((one) => one.principal === heard.principal);
-        const word = decodePrincipal(this.principalWord(heard.principal));
-        const owner = { principal: heard.principal, incarnation: word.incarnation };
-        // Whoever was declared dead once more has seen what was there.
-        if (word.member !== who.member?.slot || word.state !== principalState.active) return;
-        auditor.hold(image, { adoptions: [{ ...owner, given, seen: heard.extents }] });
-        return;
-      }
-      case 'saw': {
-        const { page, byte, allowed, named } = heard;
-        const through = named ? 'file' : 'open file without a name';
-        auditor.hold(image, { sights: [{ principal, incarnation, page, through, writer: byte, allowed }] });
-        return;
-      }
-      default:
-    }
-  }
-
-  /** Somebody changed something. */
-  #auditChange({ actor, before, offset }: WorldChange<Heard>): void {
-    const { auditor } = this.#plot;
-    const who = this.clients[actor]!;
-    if (auditor === undefined || who.member === undefined) return;
-    const earlier = auditor.image(this.#moments, before);
-    const image = auditor.image(this.#moments, this.#world.region);
-    auditor.hold(image, { earlier });
-    const { geometry } = this;
-    const { slot: member, incarnation: memberIncarnation } = who.member;
-    const local = this.#world.locals[actor]!;
-    if (offset === memberLineOffset(geometry, member) && !local.dead && !who.left && !who.gone) {
-      const memberWord = this.memberWord(member);
-      if (decodeMember(memberWord).state === memberState.active)
-        auditor.hold(image, { successes: [{ what: 'has beaten', member, memberIncarnation, memberWord }] });
-    }
-    if (offset < geometry.dataOffset || offset >= this.#plot.reserveOffset || this.#plot.exclusion === 'wait') return;
-    const page = Math.floor((offset - geometry.dataOffset) / geometry.pageSize);
-    const word = this.groupWord(Math.floor(page / geometry.groupPages));
-    const [principal, incarnation] = [Number(word >> 48n), Number((word >> 32n) & 0xffffn)];
-    const own = who.identities.some((one) => one.principal === principal && one.incarnation === incarnation);
-    // What is late was sent when it was all right.
-    if (local.dead || local.strays.length > 0 || decodeMember(this.memberWord(member)).state === memberState.fenced)
-      return;
-    const lookup = own || who.looked === 0 ? {} : { lookedUpAt: who.looked };
-    const access = { kind: 'write', page, member, memberIncarnation, principal, incarnation, ...lookup } as const;
-    auditor.hold(image, { accesses: [access] });
-  }
-
-  /** What was given out and is worth something. */
-  #handles(): ToldHandle[] {
-    return this.clients
-      .filter(({ stands }) => stands)
-      .flatMap((client) => this.handlesOf(client).map((held) => ({ ...held, kind: 'anonymous' as const })));
-  }
-
-  #auditEnd(): void {
-    const { auditor } = this.#plot;
-    if (auditor === undefined) return;
-    const idle = this.clients.filter(({ stands, dead, gone, left, own, index }) => {
-      return stands && !dead && !gone && !left && own !== undefined && this.#world.locals[index]!.strays.length === 0;
-    });
-    const complete = idle.map(({ own }) => own!).filter(({ principal }) => this.#memo.holders[principal] === 0);
-    const image = auditor.image(this.#moments, this.#world.region);
-    auditor.hold(image, { handles: this.#handles(), complete });
   }
 
   epitaph(world: World<Holdings, Heard>, local: Local<Holdings, Heard>): string {

@@ -1,6 +1,7 @@
 import {
   conform,
   type LawBroken,
+  policyLaws,
   reportJUnit,
   reportText,
   SubjectUnfit,
@@ -202,6 +203,20 @@ test('what is given to the kit in a wrong way is told in a sentence', async () =
   }
   const fine = await subjectOf(plain, 'x');
   assert.match(await unfit(() => conform(fine, { laws: ['no-such-law'] })), 'there is no law no-such-law');
+});
+
+test('each law says what it is good for', async () => {
+  const transport = await transportSubject(plain, 'x');
+  const laws = [...transportLaws(transport), ...policyLaws({ name: 'x', policy: atomic })];
+  assert.equal(
+    laws.filter(({ purpose }) => !purpose).map(({ id }) => id),
+    [],
+  );
+  const report = await conform(
+    { kind: 'transport', transport: sabSubject(1, 'hasSignedWords') },
+    { laws: ['word-values'] },
+  );
+  assert.match(reportText(report), 'what the law is for: tags and owners use all 64 bits of a word');
 });
 
 test('a declaration that is not true is a broken law, whichever it is', async () => {

@@ -10,6 +10,7 @@ import { LawBroken } from '../transport-laws/expect.js';
 import { type Exploration, explore, type PolicyEffort, type PolicyLawOptions, type PolicySubject } from './explore.js';
 import { keptRuns } from './found.js';
 import { type PolicyLawId, policyLawTable } from './law.js';
+import { policyPurposes } from './purpose.js';
 import { type ScenarioLaw, scenarioLaws } from './scenarios.js';
 
 export type { PolicyLawOptions, PolicySubject } from './explore.js';
@@ -21,6 +22,8 @@ export interface PolicyLaw {
   /** Stable, in kebab case. */
   readonly id: string;
   readonly sentence: string;
+  /** What it is good for: what goes wrong where it is not kept. */
+  readonly purpose: string;
   /** @throws `LawBroken` with the run that broke it, step by step. */
   run(): Promise<void>;
 }
@@ -45,6 +48,7 @@ export function policyLaws(subject: PolicySubject, options: PolicyLawOptions = {
   const fromRuns = Object.entries(policyLawTable).map(([id, sentence]) => ({
     id,
     sentence,
+    purpose: policyPurposes[id] ?? '',
     async run() {
       exploration ??= explore(subject, effort);
       const failure = exploration.failure(id as PolicyLawId);
@@ -57,6 +61,7 @@ export function policyLaws(subject: PolicySubject, options: PolicyLawOptions = {
   const fromScenarios = scenarioLaws.map(({ id, sentence, check }: ScenarioLaw) => ({
     id,
     sentence,
+    purpose: policyPurposes[id] ?? '',
     async run() {
       try {
         check(subject.policy);

@@ -102,8 +102,8 @@ function checkNames(laws: readonly Law[], wanted: readonly string[] | undefined)
 }
 
 async function hold(law: Law, options: ConformOptions): Promise<Verdict> {
-  const { id, sentence, skip } = law;
-  if (skip !== undefined) return { id, sentence, status: 'skipped', reason: skip, milliseconds: 0 };
+  const { id, sentence, purpose = '', skip } = law;
+  if (skip !== undefined) return { id, sentence, purpose, status: 'skipped', reason: skip, milliseconds: 0 };
   const began = performance.now();
   // What a subject throws into the void is its own, and no end of the kit.
   const strays: string[] = [];
@@ -126,8 +126,8 @@ async function hold(law: Law, options: ConformOptions): Promise<Verdict> {
     broken = LawBroken.of(law, 'it', new LawBroken(`an error that nobody can catch came up: ${strays[0]}`));
   }
   const milliseconds = performance.now() - began;
-  if (broken === undefined) return { id, sentence, status: 'passed', milliseconds };
-  return { id, sentence, status: 'failed', failure: failureOf(broken, law, options), milliseconds };
+  if (broken === undefined) return { id, sentence, purpose, status: 'passed', milliseconds };
+  return { id, sentence, purpose, status: 'failed', failure: failureOf(broken, law, options), milliseconds };
 }
 
 function failureOf(broken: LawBroken, { id }: Law, { command = plainCommand }: ConformOptions): Failure {

@@ -17,6 +17,8 @@ export interface Report {
 export interface Verdict {
   readonly id: string;
   readonly sentence: string;
+  /** What the law is good for. */
+  readonly purpose: string;
   readonly status: 'passed' | 'failed' | 'skipped';
   /** `skipped`: which declaration excuses the subject. */
   readonly reason?: string;

@@ -7,11 +7,12 @@ export function verdictLine({ id, sentence, status, reason, milliseconds }: Verd
 }
 
 /** What is wrong, law by law, and the line to type for each. */
-export function failureText({ id, sentence, failure }: Verdict): string {
+export function failureText({ id, sentence, purpose, failure }: Verdict): string {
   if (failure === undefined) return '';
   const lines = [`${id}: ${sentence}`, indent(failure.message)];
   if (failure.counterexample !== undefined)
     lines.push(`  the simplest case found: ${indent(failure.counterexample).trim()}`);
+  if (purpose !== '') lines.push(`  what the law is for: ${purpose}`);
   lines.push(`  again: ${failure.again}`);
   return lines.join('\n');
 }

@@ -6,6 +6,8 @@ export interface Law {
   /** Stable, in kebab case. */
   readonly id: string;
   readonly sentence: string;
+  /** What it is good for: what goes wrong where it is not kept. */
+  readonly purpose?: string;
   /** Why it says nothing about this subject; it is not to be run then. */
   readonly skip?: string;
   /**

@@ -6,6 +6,7 @@ import { LawBroken } from './expect.js';
 import { SubjectUnfit, setUp, tearDown } from './fitness.js';
 import type { Effort } from './options.js';
 import { soon } from './patience.js';
+import { transportPurposes } from './purpose.js';
 import type { SubjectRegion, TransportSubject } from './subject.js';
 
 /** How a law is written down. */
@@ -41,6 +42,7 @@ export function makeLaw(draft: Draft, subject: TransportSubject, effort: Effort)
   return {
     id: draft.id,
     sentence: draft.sentence,
+    purpose: transportPurposes[draft.id] ?? '',
     ...(skip === undefined ? {} : { skip }),
     run: () => runLaw(draft, subject, effort),
   };

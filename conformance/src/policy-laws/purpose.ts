@@ -1,0 +1,21 @@
+/** What each law of policies is good for: what goes wrong for a program over one that does not keep it. */
+export const policyPurposes: Readonly<Record<string, string>> = {
+  exclusive: 'two programs that have the same page overwrite each other without a word',
+  shown: 'who recovers the dead, or takes an application over, knows what was held from the bytes alone',
+  whole: 'an extent that was claimed in part must not come back as one after a crash',
+  named: 'pages of a file are nobody else’s for as long as it has a name',
+  conserved: 'a page that nobody has and nobody can get is lost until the region is made anew',
+  valid: 'a table that can be checked is a table that can be repaired',
+  placed: 'programs compute addresses from what they asked for',
+  fresh: 'what one program wrote is none of the business of the next that gets the page',
+  full: 'a program that is told that there is no room gives up, or throws something away',
+  typed: 'programs decide by the code of an error what to do next',
+  stale: 'a page that is freed twice is taken from its next owner',
+  foreign: 'a program gives away what is its own, and nothing else',
+  fenced: 'a client that was declared dead is handed nothing that others take to be theirs',
+  explained: 'who wonders why memory is where it is can ask',
+  returned: 'clients that come and go leave nothing behind',
+  ends: 'a client that stopped anywhere blocks nobody',
+  alone: 'what is refused could not be had, and what could be had is given',
+  exhaustive: 'the few steps that chance does not find are gone through one by one',
+};

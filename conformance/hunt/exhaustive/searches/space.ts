@@ -93,13 +93,25 @@ export const spaceSearches: readonly Subject[] = [
   },
   {
     name: 'extents',
-    what: 'A and B each take a run of two of three groups, free it, and take it again; A dies anywhere, a reply of either is lost',
-    bound: { crashes: 1, losses: 1 },
+    what: 'A and B each take a run of two of three groups, free it, and take it again; A dies anywhere',
+    bound: { crashes: 1, losses: 0 },
     make: (options) =>
       space(options, {}, (plot) => {
         const [a, b] = [plot.actor('A'), plot.actor('B')];
         a.allocates(3).frees().allocates(3);
         b.allocates(3).frees().allocates(3);
+        plot.mortal.add(a.simulated);
+      }),
+  },
+  {
+    name: 'extents-lost',
+    what: 'A and B each take a run of two of three groups and free it; A dies anywhere, a reply of either is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      space(options, {}, (plot) => {
+        const [a, b] = [plot.actor('A'), plot.actor('B')];
+        a.allocates(3).frees();
+        b.allocates(3).frees();
         plot.mortal.add(a.simulated);
         plot.lossy.add(a.simulated).add(b.simulated);
       }),
@@ -176,6 +188,7 @@ export const spaceSearches: readonly Subject[] = [
     name: 'three-recover-lost',
     what: 'A, which holds a run, is dead; B and C each declare it dead and recover it; a reply of B is lost',
     bound: { crashes: 0, losses: 1 },
+    limit: 300_000,
     make: (options) =>
       space(options, { members: 4, principals: 4, groups: 3, groupPages: 1, memberGrain: 4096 }, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];

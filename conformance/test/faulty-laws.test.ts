@@ -9,7 +9,7 @@ const never = ['synchronous', 'mapped', ...proofs, 'declared-delay'];
 const revokes = ['revoke', 'revoke-in-flight', 'revoke-for-good', 'binding-outlasts-renew'];
 const provable = ['synchronous', 'mapped', ...revokes, 'declared-delay'];
 const effort = { runs: 8, increments: 200, tearing: 100, cuts: 4, patience: 30_000 };
-const unseen = { weather: { seed: 5, rate: 0.1, kinds: ['delay', 'tear', 'slow'] } } as const;
+const unseen = { weather: { seed: 5, rate: 0.1, kinds: ['delay', 'tear'] } } as const;
 
 toSuite(faultySubject('shared memory', 'no fault', {}), file, never, effort);
 toSuite(faultySubject('shared memory', 'no fault, revoke by proof', {}, 'proof'), file, provable, effort);

@@ -17,9 +17,11 @@ export interface Operation {
 }
 
 export type Verdict =
-  | { readonly answer: 'linearizable' | 'undecided' }
+  | { readonly answer: 'linearizable' | 'undecided'; readonly states: number }
   | {
       readonly answer: 'contradictory';
+      /** How far the search went. */
+      readonly states: number;
       /** The longest order that explains what it has, by indices. */
       readonly order: readonly number[];
       /** The state behind it. */
@@ -78,7 +80,7 @@ export function linearize(operations: readonly Operation[], initial: string, lim
         entry = entry.next;
         continue;
       }
-      if (seen.size >= limit) return { answer: 'undecided' };
+      if (seen.size >= limit) return { answer: 'undecided', states: seen.size };
       seen.add(key);
       const returned = returns[entry.op];
       stack.push({ entry, returned, state });
@@ -97,7 +99,7 @@ export function linearize(operations: readonly Operation[], initial: string, lim
       best = { order: stack.map((step) => step.entry.op), state, stuck: entry.op };
     }
     const step = stack.pop();
-    if (step === undefined) return { answer: 'contradictory', ...best };
+    if (step === undefined) return { answer: 'contradictory', states: seen.size, ...best };
     state = step.state;
     if (operations[step.entry.op]!.free !== true) {
       if (step.returned !== undefined) {
@@ -109,7 +111,7 @@ export function linearize(operations: readonly Operation[], initial: string, lim
     }
     entry = step.entry.next;
   }
-  return { answer: 'linearizable' };
+  return { answer: 'linearizable', states: seen.size };
 }
 
 /** Calls and returns by time; at the same instant calls come first, since what touches is concurrent. */

@@ -2,10 +2,10 @@ import { linearize, type Operation, type Verdict } from './linearize.js';
 import { anything, type HistoryObject, type ObjectEvent } from './object.js';
 
 /** Sets of operations and states that a proof about a part may take. */
-const limit = 50_000;
+const limit = 20_000;
 
-/** Events that all proofs together may go through. */
-const effort = 5_000_000;
+/** Events and states that all proofs together may go through. */
+const effort = 1_000_000;
 
 /** The events that contradict each other, and where an order of them ends. */
 export interface Contradiction {
@@ -34,14 +34,15 @@ export function smallest(object: HistoryObject): Contradiction {
     for (let at = 0; at < events.length; at += length) {
       const before = whole.slice(at, at + length);
       if (!before.includes(true) || left < 0) continue;
-      left -= events.length;
       whole.fill(false, at, at + length);
-      if (judge(initial, events, whole).answer === 'contradictory') relaxed = true;
+      const { answer, states } = judge(initial, events, whole);
+      left -= events.length + states;
+      if (answer === 'contradictory') relaxed = true;
       else whole.splice(at, before.length, ...before);
     }
     if (length === 1 && !relaxed) break;
   }
-  const verdict = judge(initial, events, whole);
+  const verdict = judge(initial, events, whole, Number.POSITIVE_INFINITY);
   if (verdict.answer !== 'contradictory') throw new Error('a history that is made smaller is explained on a sudden');
   const kept = events.filter((_, at) => whole[at]);
   return {
@@ -109,9 +110,9 @@ function beginLate(events: readonly ObjectEvent[], initial: string): { events: O
   return { events: from(starts[low]!), initial: anything };
 }
 
-function judge(initial: string, events: readonly ObjectEvent[], whole: readonly boolean[]): Verdict {
+function judge(initial: string, events: readonly ObjectEvent[], whole: readonly boolean[], most = limit): Verdict {
   const operations = events.map((own, at) => (whole[at] ? own.operation : relaxed(own)));
-  return linearize(operations, initial, limit);
+  return linearize(operations, initial, most);
 }
 
 /** May take effect at any time from its start on, as often as it likes, or never. */

@@ -32,6 +32,8 @@ export function exhaustive(names: readonly string[], options: ExhaustiveHunt = {
       const verdict =
         found === undefined ? `NOT FOUND in ${states} states` : `${found.states} states: ${found.message}`;
       console.log(`${mutant.name} | ${subject.name} | ${verdict}`);
+      if (found !== undefined)
+        console.log(`  again: npm run hunt -- exhaustive --mutants '${mutant.name}' --path ${found.path.join('.')}`);
     }
     return well;
   }

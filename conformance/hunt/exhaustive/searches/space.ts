@@ -188,7 +188,6 @@ export const spaceSearches: readonly Subject[] = [
     name: 'three-recover-lost',
     what: 'A, which holds a run, is dead; B and C each declare it dead and recover it; a reply of B is lost',
     bound: { crashes: 0, losses: 1 },
-    limit: 300_000,
     make: (options) =>
       space(options, { members: 4, principals: 4, groups: 3, groupPages: 1, memberGrain: 4096 }, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];

@@ -1,21 +1,39 @@
 import { readFileSync } from 'node:fs';
 import { assert, suite } from '@exomem/testing';
 import {
+  crc32c,
+  decodeMemberLine,
   decodeRecord,
+  decodeSnapshotHeader,
+  decodeState,
+  decodeSuperblock,
   encodeApplied,
+  encodeIntroduction,
   encodeMember,
   encodePrincipal,
   encodeRecord,
   encodeRoot,
   encodeSlot,
+  encodeSnapshotHeader,
+  encodeState,
+  encodeSuperblock,
   encodeWanted,
+  formatVersion,
+  incompatible,
   joinWord,
+  memberFields,
   memberState,
+  NamespaceState,
   type Operation,
   ownerHalf,
   pageBits,
+  planGeometry,
   principalState,
+  recordLimit,
+  recordUnit,
   repeatBits,
+  superblockState,
+  wantedKind,
 } from '../src/index.js';
 
 const test = suite('the worked bytes of docs/FORMAT.md');
@@ -104,7 +122,157 @@ test('an operation of each kind, both ways', () => {
     const decoded = decodeRecord(bytes, 70_000, 1)!.operations[0] as unknown as Record<string, unknown>;
     for (const [field, value] of Object.entries(operation)) assert.equal(decoded[field], value, `${kind}.${field}`);
   }
-  assert.is(blocks.size, Object.keys(operations).length + 2, 'no block is left out');
+});
+
+/** A block whose last line lies at `at`, behind zeros. */
+function sparse(name: string, at: number): Buffer {
+  const lines = blocks.get(name)!;
+  const head = Buffer.from(lines.slice(0, -1).join(''), 'hex');
+  const tail = Buffer.from(lines.at(-1)!, 'hex');
+  return Buffer.concat([head, Buffer.alloc(at - head.length), tail]);
+}
+
+test('the superblock', () => {
+  const block = {
+    version: formatVersion,
+    compat: 0n,
+    incompat: incompatible.atomic,
+    roCompat: 0n,
+    uuid: Uint8Array.from({ length: 16 }, (_, index) => index),
+    geometry: planGeometry(16 * 1024 * 1024),
+    lease: 10_000,
+    delay: 2000,
+    drift: 1000,
+    wait: 13_000,
+    created: time,
+  };
+  const bytes = Buffer.from(encodeSuperblock(block));
+  // The state is in no checksum: it is written last.
+  bytes.writeBigUInt64LE(BigInt(superblockState.ready), 16);
+  assert.is(bytes.toString('hex'), sparse('superblock', 4092).toString('hex'));
+  assert.equal(decodeSuperblock(new Uint8Array(bytes), 16 * 1024 * 1024).block, block);
+});
+
+test('a member line', () => {
+  const line = Buffer.alloc(256);
+  const introduction = { clientId: Buffer.alloc(16, 0xc1), steward: true, pid: 4711, label: 'grüße' };
+  line.writeBigUInt64LE(
+    encodeMember({ state: memberState.joining, incarnation: 3, beat: 2 ** 40 - 1 }),
+    memberFields.w0,
+  );
+  line.writeBigUInt64LE(encodeApplied(3, 12), memberFields.w1);
+  line.set(encodeIntroduction(introduction, 3), memberFields.identity);
+  line.writeBigUInt64LE(
+    encodeWanted({ principal: 7, incarnation: 258, kind: wantedKind.migrate, pages: 5 }),
+    memberFields.wanted,
+  );
+  assert.is(
+    line.toString('hex'),
+    Buffer.concat([Buffer.from(blocks.get('member')!.join(''), 'hex')], 256).toString('hex'),
+  );
+  const { clientId, steward, pid, label, introduced, applied } = decodeMemberLine(new Uint8Array(line), 0);
+  assert.equal({ clientId: Buffer.from(clientId), steward, pid, label }, introduction);
+  assert.equal([introduced, applied], [true, 12]);
+});
+
+test('a snapshot, both ways', () => {
+  const state = new NamespaceState(4096);
+  const create = { ...operations.create, name: 'f', extents: [{ at: 0, page: 300, pages: 2 }], size: 5000 };
+  const directory = { ...create, name: 'd', kind: 'directory', size: 0, extents: [], owner: undefined } as const;
+  const symlink = { ...directory, name: 's', kind: 'symlink', target: 'f' } as const;
+  const truncate = { ...operations.truncate, inode: 4096, size: 4196 };
+  const all: Operation[] = [create, directory, symlink, truncate, { ...operations.fence, principal: 8, adopt: false }];
+  state.apply({ ...record(drop), index: 1, lap: 0, operations: all });
+  state.apply({
+    ...record(operations.keep),
+    index: 2,
+    lap: 0,
+    sequence: 6,
+    operations: [{ ...operations.keep, inode: 77 }],
+  });
+  const body = encodeState(state);
+  assert.is(Buffer.from(body).toString('hex'), blocks.get('body')!.join(''));
+  assert.is(Buffer.from(encodeState(decodeState(body, 4096, 3))).toString('hex'), blocks.get('body')!.join(''));
+  const header = { index: 3, length: body.length, checksum: crc32c(body), runs: [{ group: 234, groups: 2 }] };
+  const bytes = Buffer.from(encodeSnapshotHeader(header));
+  assert.is(
+    bytes.toString('hex'),
+    Buffer.concat([Buffer.from(blocks.get('snapshot')!.join(''), 'hex')], 4096).toString('hex'),
+  );
+  assert.equal(decodeSnapshotHeader(bytes), header);
+});
+
+test('no block is left out', () => {
+  const others = ['words', 'record', 'superblock', 'member', 'snapshot', 'body'];
+  assert.equal([...blocks.keys()].sort(), [...Object.keys(operations), ...others].sort());
+});
+
+/** The rows of the table behind a text, cell by cell. */
+function table(after: string): string[][] {
+  const text = page.slice(page.indexOf(after));
+  const [rows] = /(?:^\|.*\|\n)+/m.exec(text)!;
+  const cells = (row: string) => row.split(/(?<!\\)\|/).map((cell) => cell.trim());
+  return rows
+    .trimEnd()
+    .split('\n')
+    .slice(2)
+    .map((row) => cells(row).slice(1, -1));
+}
+
+test('the tables have the numbers of the code', () => {
+  for (const [number, name] of table('**Operations**'))
+    assert.is(Number.parseInt(blocks.get(name!)![0]!.slice(0, 2), 16), Number(number), name);
+  assert.equal(
+    table('A member slot has 256 bytes').map(([at]) => Number(at)),
+    Object.values(memberFields),
+  );
+  // States, as in "FREE 0, JOINING 1".
+  for (const [name, number] of [...Object.entries(memberState), ...Object.entries(principalState)])
+    assert.match(page, new RegExp(`${name.toUpperCase()} ${number}\\b`));
+  const [, names] = /^\| 64 +\| 8 each +\| (.*), in this order/m.exec(page)!;
+  const order = names!.split(', ').map((name) => name.replaceAll('`', ''));
+  const geometry = planGeometry(16 * 1024 * 1024);
+  const block = sparse('superblock', 4092);
+  for (const [at, name] of order.entries())
+    assert.is(Number(block.readBigUInt64LE(64 + 8 * at)), geometry[name as keyof typeof geometry], name);
+  assert.is(order.length, Object.keys(geometry).length);
+  assert.match(
+    page,
+    `at\nmultiples of ${recordUnit} and are at most ${recordLimit.toLocaleString('en-US')} bytes long`,
+  );
+});
+
+test('the fields of the words are where the page says', () => {
+  const words = new Map(
+    [...page.matchAll(/\{([a-z ]+:\d+(?: \\?\| [a-z ]+:\d+)+)\}/g)].map(([, text]) => {
+      const fields = text!.split(/ \\?\| /).map((field) => field.split(':') as [string, string]);
+      return [fields.map(([name]) => name).join(' '), fields.map(([, width]) => Number(width))];
+    }),
+  );
+  const pack = (name: string, ...values: number[]) => {
+    const widths = words.get(name);
+    assert.ok(widths !== undefined, `the page has no word {${name}}`);
+    assert.is(
+      widths.reduce((sum, width) => sum + width, 0),
+      64,
+      name,
+    );
+    return widths.reduce((word, width, at) => (word << BigInt(width)) | BigInt(values[at]!), 0n);
+  };
+  const [state, incarnation, beat] = [2, 0xabcde, 0x12_3456_789a];
+  assert.is(pack('state incarnation beat', state, incarnation, beat), encodeMember({ state, incarnation, beat }));
+  assert.is(pack('incarnation applied', incarnation, beat), encodeApplied(incarnation, beat));
+  const wanted = { principal: 0xfedc, incarnation: 0xba98, kind: 1, pages: 0x765_4321 };
+  assert.is(pack('principal incarnation kind pages', ...Object.values(wanted)), encodeWanted(wanted));
+  const principal = { state, incarnation: 0xba98, member: 0xfedc, memberIncarnation: incarnation, policy: 254 };
+  assert.is(
+    pack('state incarnation member member incarnation policy', ...Object.values(principal)),
+    encodePrincipal(principal),
+  );
+  assert.is(pack('lap address', 0x3f_edcb, 0x3ff_1234_5678), encodeSlot(0x3f_edcb, 0x3ff_1234_5678));
+  assert.is(pack('version page', 0xfed_cba9, 0xf_8765_4321), encodeRoot(0xfed_cba9, 0xf_8765_4321));
+  assert.is(pack('nonce state', 0, superblockState.ready), BigInt(superblockState.ready));
+  assert.is(words.size, 7, 'no word is left out but the group word, whose bits have no width each');
 });
 
 test.run();

@@ -85,8 +85,7 @@ class Superblock:
             raise Damaged("this is no region of exomem")
         if self.version != 0 or length != 4096:
             raise Damaged(f"version {self.version} of the format is not known here")
-        self.state = STATE.unpack(state).state
-        if self.state != READY:
+        if state != STATE.pack(nonce=0, state=READY):
             raise Damaged("the region is not formatted")
         if struct.unpack_from("<I", data, 4092)[0] != crc32c(data[:16] + data[24:4092]):
             raise Damaged("the checksum of the superblock is wrong")

@@ -69,7 +69,8 @@ const introductionBytes = 64;
 
 const flags = { steward: 1 } as const;
 
-function encodeIntroduction(introduction: Introduction, incarnation: number): Uint8Array {
+/** The identity in a member line: 64 bytes. */
+export function encodeIntroduction(introduction: Introduction, incarnation: number): Uint8Array {
   const bytes = new Uint8Array(introductionBytes);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, incarnation, true);

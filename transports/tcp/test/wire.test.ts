@@ -4,6 +4,9 @@ import type { Session } from '@exomem/core';
 import { compareExchange, load, notRun, read, write } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
 import { tcp } from '@exomem/transport-tcp';
+import { feature, headerBytes, limits, op, protocolVersion, stopOnFailFlag } from '../src/wire/format.js';
+import { helloBytes, magic, welcomeBytes } from '../src/wire/hello.js';
+import { errorOf } from '../src/wire/status.js';
 import { RawConnection } from './fixtures/raw-connection.js';
 import { failsWith, Served } from './fixtures/served.js';
 
@@ -14,9 +17,10 @@ interface Said {
   readonly bytes: Buffer;
 }
 
+const page = readFileSync(new URL('../../../../docs/WIRE.md', import.meta.url), 'utf8');
+
 /** What is said in the example: bytes are in pairs of digits, from the start of a line up to what is no such pair. */
 function conversation(): Said[] {
-  const page = readFileSync(new URL('../../../../docs/WIRE.md', import.meta.url), 'utf8');
   return [...page.matchAll(/```hex (client|appliance)\n([^`]*)```/g)].map(([, by, block]) => {
     const lines = block!.split('\n').map((line) => /^(?:[0-9a-f]{2} {0,2})*(?=$| )/.exec(line)![0].replaceAll(' ', ''));
     return { by: by as Said['by'], bytes: Buffer.from(lines.join(''), 'hex') };
@@ -28,7 +32,7 @@ const said = conversation();
 test('an appliance answers the example as the page says', async () => {
   await using served = await Served.start(4096, '127.0.0.1:0', {}, 'scratch');
   await using peer = await RawConnection.open(served.port);
-  assert.is(said.length, 10);
+  assert.is(said.length, 12);
   for (const [index, { by, bytes }] of said.entries()) {
     if (by === 'client') peer.send(bytes);
     else {
@@ -115,6 +119,51 @@ test('a client says what the example says, and takes what it answers, in any chu
     await failsWith('Closed', () => session.load(0));
     await new Promise((resolve) => server.close(resolve));
   }
+});
+
+/** The rows of the tables of a section, cell by cell. */
+function rows(section: number): string[][] {
+  const [, text] = new RegExp(`^## ${section}\\. [^\n]*\n(.*?)(?=^## |(?![^]))`, 'ms').exec(page)!;
+  return [...text!.matchAll(/^\|(.+)\|$/gm)].map(([, row]) => row!.split('|').map((cell) => cell.trim()));
+}
+
+test('the tables have the numbers of the code', () => {
+  const name = (text: string) => text.toLowerCase().replace(/-(.)/, (_, letter: string) => letter.toUpperCase());
+  const operations = rows(2).filter(([first]) => /^[A-Z]+[A-Z-]*$/.test(first!));
+  assert.equal(Object.fromEntries(operations.map(([first, number]) => [name(first!), Number(number)])), op);
+
+  const statuses = rows(4).filter(([number, code]) => /^\d+$/.test(number!) && /^[A-Z]/.test(code!));
+  for (const [number, code] of statuses) assert.is(errorOf(Number(number), '', '').code, code);
+  assert.match(errorOf(statuses.length + 1, '', '').message, /answered with status/, 'there is none beyond');
+
+  // Lengths and limits, where the page names them.
+  const opening = rows(1).map((cells) => cells.at(-1)!);
+  const says = (pattern: RegExp) =>
+    Number(
+      opening
+        .map((cell) => pattern.exec(cell)?.[1])
+        .find(Boolean)
+        ?.replaceAll(',', ''),
+    );
+  assert.is(says(/HELLO: (\d+) \+/), helloBytes);
+  assert.is(says(/WELCOME: (\d+) \+/), welcomeBytes);
+  assert.is(says(/at most \d+ \+ ([\d,]+)/), limits.text);
+  assert.is(says(/name: 1 to (\d+)/), limits.name);
+  assert.is(says(/READ or WRITE in bytes.*\(([\d,]+)\)/), limits.transfer);
+  assert.is(says(/steps of a BATCH \(([\d,]+)\)/), limits.batch);
+  assert.is(says(/BATCH request in bytes.*\(([\d,]+)\)/), limits.batchBytes);
+  assert.is(says(/answer to a BATCH in bytes.*\(([\d,]+)\)/), limits.batchAnswer);
+  assert.match(page, new RegExp(`^Version ${protocolVersion}, over TCP`, 'm'));
+  assert.match(page, new RegExp(`begins with a header of ${headerBytes} bytes`));
+  assert.match(page, new RegExp(`^Request: .* Flag ${stopOnFailFlag}: stop`, 'm'));
+  assert.match(
+    page,
+    `magic: \`${Buffer.from(magic)
+      .toString('hex')
+      .replace(/..(?=.)/g, '$& ')}\``,
+  );
+  const bits = rows(6).flatMap(([bit]) => (/^\d+$/.test(bit!) ? [1n << BigInt(bit!)] : []));
+  assert.equal(bits, Object.values(feature));
 });
 
 test.run();

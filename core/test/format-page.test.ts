@@ -170,7 +170,7 @@ test('a member line', () => {
     line.toString('hex'),
     Buffer.concat([Buffer.from(blocks.get('member')!.join(''), 'hex')], 256).toString('hex'),
   );
-  const { clientId, steward, pid, label, introduced, applied } = decodeMemberLine(new Uint8Array(line), 0);
+  const { clientId, steward, pid, label, introduced, applied } = decodeMemberLine(line, 0);
   assert.equal({ clientId: Buffer.from(clientId), steward, pid, label }, introduction);
   assert.equal([introduced, applied], [true, 12]);
 });

@@ -88,7 +88,8 @@ export function decodeMemberLine(bytes: Uint8Array, slot: number): MemberLine {
   const word = view.getBigUint64(memberFields.w0, true);
   const { state, incarnation } = decodeMember(word);
   const applied = decodeApplied(view.getBigUint64(memberFields.w1, true));
-  const identity = bytes.slice(memberFields.identity, memberFields.identity + introductionBytes);
+  // A copy, also of a Buffer, whose slice() is none.
+  const identity = new Uint8Array(bytes.subarray(memberFields.identity, memberFields.identity + introductionBytes));
   const identityView = new DataView(identity.buffer);
   const checksum = identityView.getUint32(4, true);
   identityView.setUint32(4, 0, true);

@@ -22,6 +22,7 @@ export * from './policy/atomic.js';
 export * from './policy/occupancy.js';
 export * from './policy/policy.js';
 export * from './policy/resolve.js';
+export * from './policy/shipped.js';
 export { countUsage } from './policy/survey.js';
 export * from './protocol/adopt.js';
 export * from './protocol/exclusion.js';

@@ -16,7 +16,7 @@ export interface OpenOptions extends CallOptions {
   readonly role?: 'member' | 'steward' | 'observer';
   /** What others see of this program; at most 32 bytes of UTF-8. */
   readonly label?: string;
-  /** How space is chosen: the name of a policy, or one. Default `atomic`. */
+  /** How space is chosen: the name of a policy, or one. Default: what the region was made for. */
   readonly policy?: string | AllocationPolicy;
   /** The transport itself, instead of one that is found by the URL's scheme. */
   readonly transport?: Transport;

@@ -7,9 +7,9 @@ import type { Inode } from '../namespace/inode.js';
 import type { FileExtent, FileOwner } from '../namespace/operation.js';
 import { type Draft, NamespaceReplica } from '../namespace/replica.js';
 import type { NamespaceState } from '../namespace/state.js';
-import { atomic } from '../policy/atomic.js';
 import type { AllocationPolicy, AllocationRequest, Allocator, Extent, Identity, Usage } from '../policy/policy.js';
 import { interrupted, surely } from '../policy/resolve.js';
+import { policyFor } from '../policy/shipped.js';
 import { type Exclusion, exclusionOf } from '../protocol/exclusion.js';
 import { readSuperblock } from '../protocol/format.js';
 import { bequeath, settleNames } from '../protocol/grace.js';
@@ -91,7 +91,7 @@ export class Client implements AsyncDisposable, Owner {
   readonly namespace: Namespace;
   readonly replica: NamespaceReplica;
   readonly pins = new Pins();
-  readonly #bench: Bench;
+  #bench: Bench;
   readonly #options: ClientOptions;
   readonly #connect: (lane: number, call?: CallOptions) => Promise<Session>;
   readonly #replicaLock = new Lock();
@@ -126,7 +126,7 @@ export class Client implements AsyncDisposable, Owner {
     this.#bench = { session, surroundings: options.surroundings };
     this.#options = options;
     this.#connect = connect;
-    this.#policy = options.policy ?? atomic;
+    this.#policy = policyFor(superblock, options.policy);
     this.#applications = new Applications(this, this.#policy);
     this.replica = new NamespaceReplica(this.geometry);
     this.namespace = new Namespace(this);
@@ -243,6 +243,9 @@ export class Client implements AsyncDisposable, Owner {
     const issued = this.surroundings.now();
     const member = await run(joinMember(geometry, introduction), this.#bench);
     this.#member = member;
+    const { superblock, exclusion } = this;
+    const coordinator = this.#policy.coordinate?.({ superblock, geometry, member, exclusion });
+    this.#bench = { ...this.#bench, coordinator };
     try {
       const heartbeat = await this.#inline(session).begin(issued);
       this.#life.begin(heartbeat);
@@ -411,7 +414,10 @@ export class Client implements AsyncDisposable, Owner {
     this.check();
     const allocator =
       this.#allocator ??
-      atomic.create({ geometry: this.geometry, identity: { principal: 0, incarnation: 0, word: 0n } });
+      policyFor(this.superblock).create({
+        geometry: this.geometry,
+        identity: { principal: 0, incarnation: 0, word: 0n },
+      });
     return this.run(allocator.inspect());
   }
 

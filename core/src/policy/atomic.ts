@@ -1,3 +1,4 @@
+import { incompatible } from '../region/superblock.js';
 import { GroupAllocator } from './group-allocator.js';
 import type { AllocationPolicy } from './policy.js';
 
@@ -5,5 +6,6 @@ import type { AllocationPolicy } from './policy.js';
 export const atomic: AllocationPolicy = {
   name: 'atomic',
   apiVersion: 1,
+  feature: incompatible.atomic,
   create: (context) => new GroupAllocator(context),
 };

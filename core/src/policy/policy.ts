@@ -1,5 +1,8 @@
+import type { Exclusion } from '../protocol/exclusion.js';
+import type { Member } from '../protocol/membership.js';
 import type { Protocol } from '../protocol/protocol.js';
 import type { Geometry } from '../region/geometry.js';
+import type { Superblock } from '../region/superblock.js';
 
 /** Whose name an allocator acts in. It learns of a change (a new incarnation) by a new allocator. */
 export interface Identity {
@@ -149,9 +152,36 @@ export interface PolicyContext {
   readonly identity: Identity;
 }
 
+/** What a coordination is given, once its client is a member. */
+export interface CoordinationContext {
+  readonly superblock: Pick<Superblock, 'wait'>;
+  readonly geometry: Geometry;
+  readonly member: Pick<Member, 'slot' | 'incarnation'>;
+  readonly exclusion: Exclusion;
+}
+
+/**
+ * How all changes of the table of group words of one member reach the region. Every protocol of the member on its main lane
+ * is run through it, whatever it is about: allocation, recovery, adoption, merging, snapshots.
+ */
+export interface Coordinator {
+  /**
+   * The same protocol, which ends as that one would. What it steps on that the coordination is not about is passed on as
+   * it is. Several may be under way at once.
+   */
+  coordinate<T>(protocol: Protocol<T>): Protocol<T>;
+}
+
 /** A way to choose and coordinate space: what a plug-in implements and registers by name. */
 export interface AllocationPolicy {
   readonly name: string;
   readonly apiVersion: 1;
+  /**
+   * The coordination variant of the regions that it works in: the bit of the superblock's incompatible features. Default: that
+   * of `atomic`, whose words any policy may change by compareExchange as the format says.
+   */
+  readonly feature?: bigint;
   create(context: PolicyContext): Allocator;
+  /** Absent: each change of a word is what its protocol steps, and costs nothing more. */
+  coordinate?(context: CoordinationContext): Coordinator;
 }

@@ -1,7 +1,8 @@
 import { ExomemError } from '../errors.js';
+import type { AllocationPolicy } from '../policy/policy.js';
 import { surely } from '../policy/resolve.js';
-import type { GeometryOptions } from '../region/geometry.js';
-import { planGeometry, superblockBytes } from '../region/geometry.js';
+import type { Geometry, GeometryOptions } from '../region/geometry.js';
+import { defaultRedoBytes, planGeometry, superblockBytes } from '../region/geometry.js';
 import type { DecodedSuperblock, Superblock } from '../region/superblock.js';
 import {
   decodeSuperblock,
@@ -21,6 +22,8 @@ export interface FormatOptions extends GeometryOptions {
   zeroed?: boolean;
   /** Format although there is a region already: everything in it is lost. */
   force?: boolean;
+  /** Whose coordination rules the region, for good. Default `atomic`. */
+  policy?: Pick<AllocationPolicy, 'name' | 'feature'>;
   /** Milliseconds; see the superblock. */
   lease?: number;
   delay?: number;
@@ -29,12 +32,20 @@ export interface FormatOptions extends GeometryOptions {
 
 const chunk = 256 * 1024;
 
+/** Lays a region of that variant out. @throws `OutOfRange` */
+function planFor(size: number, variant: bigint, options: GeometryOptions): Geometry {
+  if (variant !== incompatible.locked) return planGeometry(size, { ...options, redoBytes: 0 });
+  const { memberSlots } = planGeometry(size, options);
+  return planGeometry(size, { redoBytes: defaultRedoBytes(size, memberSlots), ...options });
+}
+
 /**
  * Makes a region of `size` bytes: superblock, empty tables, its copy.
  * @throws `Exists` if there is one and `force` is not set, `Busy` if somebody else is formatting, `OutOfRange`.
  */
 export function* format(size: number, options: FormatOptions = {}): Protocol<Superblock> {
-  const geometry = planGeometry(size, options);
+  const variant = options.policy?.feature ?? incompatible.atomic;
+  const geometry = planFor(size, variant, options);
   const lease = options.lease ?? 10_000;
   if (!Number.isSafeInteger(lease) || lease < 100 || lease > 3_600_000) {
     throw new ExomemError('OutOfRange', `a lease of ${lease} ms is not possible: it must be from 100 ms to an hour`);
@@ -63,7 +74,7 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
   const block: Superblock = {
     version: formatVersion,
     compat: 0n,
-    incompat: incompatible.atomic,
+    incompat: variant,
     roCompat: 0n,
     uuid,
     geometry,

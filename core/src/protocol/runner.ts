@@ -1,4 +1,5 @@
 import { ExomemError } from '../errors.js';
+import type { Coordinator } from '../policy/policy.js';
 import type { Awaitable, Session } from '../transport/transport.js';
 import type { Protocol, Step, StepResult } from './protocol.js';
 
@@ -21,6 +22,8 @@ export interface Bench {
   readonly surroundings: Surroundings;
   /** Waits for everything in flight on all lanes of the client. Absent: this session is the only lane. */
   drain?(): Awaitable<void>;
+  /** How changes of the table of groups reach the region. Absent: as they are. */
+  readonly coordinator?: Coordinator | undefined;
 }
 
 function execute(step: Step, bench: Bench, wait: boolean): Awaitable<StepResult | void> {
@@ -60,11 +63,16 @@ function execute(step: Step, bench: Bench, wait: boolean): Awaitable<StepResult 
 
 const stop = { stopOnFail: true } as const;
 
+function coordinated<T>(protocol: Protocol<T>, { coordinator }: Bench): Protocol<T> {
+  return coordinator === undefined ? protocol : coordinator.coordinate(protocol);
+}
+
 /**
  * Runs a protocol to its end without a promise. The session must be `synchronous`.
  * @throws what the protocol throws; `UnsupportedCapability` if a step answers with a promise.
  */
-export function runSync<T>(protocol: Protocol<T>, bench: Bench): T {
+export function runSync<T>(given: Protocol<T>, bench: Bench): T {
+  const protocol = coordinated(given, bench);
   let state = protocol.next();
   while (!state.done) {
     let result: Awaitable<StepResult | void>;
@@ -84,7 +92,8 @@ export function runSync<T>(protocol: Protocol<T>, bench: Bench): T {
 }
 
 /** Runs a protocol to its end; awaits only where a step answers with a promise. */
-export async function runAsync<T>(protocol: Protocol<T>, bench: Bench): Promise<T> {
+export async function runAsync<T>(given: Protocol<T>, bench: Bench): Promise<T> {
+  const protocol = coordinated(given, bench);
   let state = protocol.next();
   while (!state.done) {
     let result: Awaitable<StepResult | void>;

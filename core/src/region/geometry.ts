@@ -21,6 +21,9 @@ export interface Geometry {
   readonly groupOffset: number;
   readonly logOffset: number;
   readonly arenaOffset: number;
+  /** Each member slot's room for what it does under the lock, where there is one; else both are 0. */
+  readonly redoOffset: number;
+  readonly redoBytes: number;
   /** Where page 0 of group 0 lies. */
   readonly dataOffset: number;
   /** The second copy of the superblock. */
@@ -36,6 +39,8 @@ export interface GeometryOptions {
   principalSlots?: number;
   logSlots?: number;
   arenaBytes?: number;
+  /** Of the lock variant alone. */
+  redoBytes?: number;
 }
 
 export const superblockBytes = 4096;
@@ -44,6 +49,8 @@ export const memberStride = 256;
 export const memberFields = { w0: 0, w1: 64, identity: 128, wanted: 192 } as const;
 /** In the control page: the root of the namespace, and the lock of the lock variant. */
 export const controlFields = { root: 0, lock: 64 } as const;
+/** The least that a redo slot has: two places, of a header and some exchanges. */
+export const leastRedoBytes = 256;
 export const recordLimit = 4096;
 export const recordUnit = 64;
 /** Bytes that the page number in the root, and the address in a log slot, can reach: 256 TiB. */
@@ -99,7 +106,16 @@ export function planGeometry(size: number, options: GeometryOptions = {}): Geome
   const mostGroups = Math.max(0, Math.floor(copyOffset / groupBytes));
   const logOffset = align(groupOffset + mostGroups * 8, 64);
   const arenaOffset = align(logOffset + logSlots * 8, 4096);
-  const dataOffset = align(arenaOffset + memberSlots * arenaBytes, Math.max(groupBytes, 4096));
+  const arenaEnd = arenaOffset + memberSlots * arenaBytes;
+  const redoBytes = options.redoBytes ?? 0;
+  if (redoBytes !== 0) integer('bytes of a redo slot', redoBytes, leastRedoBytes, 2 ** 20);
+  if (redoBytes % 128 !== 0)
+    throw new ExomemError('OutOfRange', `a redo slot of ${redoBytes} bytes is no multiple of 128`);
+  const redoOffset = redoBytes === 0 ? 0 : align(arenaEnd, 4096);
+  const dataOffset = align(
+    redoBytes === 0 ? arenaEnd : redoOffset + memberSlots * redoBytes,
+    Math.max(groupBytes, 4096),
+  );
   const groupCount = Math.floor((copyOffset - dataOffset) / groupBytes);
   const reserveGroups = integer(
     'number of reserved groups',
@@ -132,6 +148,8 @@ export function planGeometry(size: number, options: GeometryOptions = {}): Geome
     groupOffset,
     logOffset,
     arenaOffset,
+    redoOffset,
+    redoBytes,
     dataOffset,
     copyOffset,
   };
@@ -158,6 +176,10 @@ export function pageOffset(geometry: Geometry, page: number): number {
 export function arenaHalf(geometry: Geometry, slot: number, incarnation: number): { offset: number; length: number } {
   const length = geometry.arenaBytes / 2;
   return { offset: geometry.arenaOffset + slot * geometry.arenaBytes + (incarnation % 2) * length, length };
+}
+/** What a redo slot has by default: room for some dozens of exchanges in the smallest region, for hundreds in others. */
+export function defaultRedoBytes(size: number, memberSlots: number): number {
+  return clamp(powerOfTwo(size / 128 / memberSlots), 1024, 16 * KiB);
 }
 /** Groups that user allocations may take: the first so many. */
 export function userGroups(geometry: Geometry): number {

@@ -1,7 +1,7 @@
 import { ExomemError } from '../errors.js';
 import { crc32c } from './crc32c.js';
 import type { Geometry } from './geometry.js';
-import { superblockBytes } from './geometry.js';
+import { leastRedoBytes, superblockBytes } from './geometry.js';
 
 /** Everything that a region says of itself. docs/FORMAT.md has it to the byte. */
 export interface Superblock {
@@ -27,7 +27,15 @@ export interface Superblock {
 export const formatVersion = 0;
 /** Incompatible features: exactly one of the three coordination variants is set. */
 export const incompatible = { atomic: 1n, locked: 2n, message: 4n, separateMetadata: 8n, growth: 16n } as const;
-const knownIncompat = incompatible.atomic;
+const variants = incompatible.atomic | incompatible.locked | incompatible.message;
+/** What this version knows: `message` is kept for later. */
+const knownIncompat = incompatible.atomic | incompatible.locked;
+
+/** The coordination variant among incompatible features: the one bit, or 0n if there is none, or more than one. */
+export function variantOf(incompat: bigint): bigint {
+  const bits = incompat & variants;
+  return (bits & (bits - 1n)) === 0n ? bits : 0n;
+}
 const knownRoCompat = 0n;
 
 export const superblockState = { none: 0, formatting: 1, ready: 2 } as const;
@@ -57,6 +65,8 @@ const geometryFields: readonly (readonly [keyof Geometry, number])[] = [
   ['arenaOffset', 176],
   ['dataOffset', 184],
   ['copyOffset', 192],
+  ['redoOffset', 352],
+  ['redoBytes', 360],
 ];
 
 /** The 4,096 bytes of a superblock whose state word is 0. */
@@ -122,7 +132,7 @@ export function decodeSuperblock(bytes: Uint8Array, size: number): DecodedSuperb
     });
   }
   const incompat = view.getBigUint64(32, true);
-  if ((incompat & ~knownIncompat) !== 0n || incompat === 0n) {
+  if ((incompat & ~knownIncompat) !== 0n || variantOf(incompat) === 0n) {
     throw new ExomemError(
       'Incompatible',
       `the region uses features this version does not know: 0x${incompat.toString(16)}`,
@@ -195,6 +205,9 @@ function checkGeometry(g: Geometry, size: number): void {
   if (g.memberSlots < 1 || g.memberSlots > 65_535) throw damagedGeometry('memberSlots', g.memberSlots);
   if (g.principalSlots < 1 || g.principalSlots > 65_535) throw damagedGeometry('principalSlots', g.principalSlots);
   if (g.logSlots < 4 || g.logSlots > 2 ** 19) throw damagedGeometry('logSlots', g.logSlots);
+  if (g.redoBytes === 0 ? g.redoOffset !== 0 : g.redoBytes < leastRedoBytes || g.redoBytes % 128 !== 0) {
+    throw damagedGeometry('redoBytes', g.redoBytes);
+  }
   const order: readonly (readonly [string, number])[] = [
     ['controlOffset', g.controlOffset],
     ['memberOffset', g.memberOffset],
@@ -202,6 +215,7 @@ function checkGeometry(g: Geometry, size: number): void {
     ['groupOffset', g.groupOffset],
     ['logOffset', g.logOffset],
     ['arenaOffset', g.arenaOffset],
+    ...(g.redoBytes === 0 ? [] : [['redoOffset', g.redoOffset] as const]),
     ['dataOffset', g.dataOffset],
     ['copyOffset', g.copyOffset],
   ];
@@ -212,6 +226,7 @@ function checkGeometry(g: Geometry, size: number): void {
     g.groupCount * 8,
     g.logSlots * 8,
     g.memberSlots * g.arenaBytes,
+    ...(g.redoBytes === 0 ? [] : [g.memberSlots * g.redoBytes]),
     g.groupCount * g.groupPages * g.pageSize,
     superblockBytes,
   ];

@@ -92,6 +92,7 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     .option('--name <name>', 'the name of the region', 'default')
     .option('--no-mount', 'appliance and steward alone')
     .option('--load <image>', 'begin with the region of an image, which has its size')
+    .option('--policy <name>', 'how clients coordinate in a region that is made now (default atomic)')
     .option('--save <image>', 'save the region there when it ends; a file that has the name is replaced then');
 
   command(
@@ -114,6 +115,7 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     .option('--lease <duration>', 'who is silent for longer than about this counts as dead (default 10s)')
     .option('--format', 'format what --file holds: everything in it is lost')
     .option('--load <image>', 'begin with the region of an image, which has its size')
+    .option('--policy <name>', 'how clients coordinate in a region that is made now (default atomic)')
     .option('--save <image>', 'save the region there when it ends; a file that has the name is replaced then');
 
   command(

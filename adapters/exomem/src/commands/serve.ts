@@ -16,6 +16,7 @@ export interface ServeFlags {
   readonly format?: boolean;
   readonly load?: string;
   readonly save?: string;
+  readonly policy?: string;
 }
 
 export async function serve(context: Context, flags: ServeFlags): Promise<void> {
@@ -35,6 +36,7 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
     format: flags.format,
     load,
     save,
+    policy: flags.policy,
     onSave: (done, total) => saving.update(done, total),
     signal: context.signal,
     onProgress: (done, total) => progress.update(done, total),

@@ -20,6 +20,7 @@ export interface UpFlags {
   readonly mount: boolean;
   readonly load?: string;
   readonly save?: string;
+  readonly policy?: string;
 }
 
 /** Appliance, steward and mount in one, until Ctrl-C. What is not given is chosen, and told. */
@@ -41,6 +42,7 @@ export async function up(context: Context, dir: string | undefined, flags: UpFla
         name: flags.name,
         load,
         save,
+        policy: flags.policy,
         onSave: (done, total) => saving.update(done, total),
         signal: context.signal,
         onProgress: (done, total) => progress.update(done, total),

@@ -42,7 +42,9 @@ export class Composition {
     this.#register('transport', 'file', 'exomem', async () =>
       (await import('../image/file-transport.js')).fileTransport(),
     );
-    this.#register('policy', 'atomic', 'exomem', async () => (await import('@exomem/core')).atomic);
+    for (const name of ['atomic'] as const) {
+      this.#register('policy', name, 'exomem', async () => (await import('@exomem/core'))[name]);
+    }
     this.#register('host', defaultHost, 'exomem', async () => (await import('@exomem/mount')).fuseNative());
     for (const plugin of plugins) this.add(plugin);
   }

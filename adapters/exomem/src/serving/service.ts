@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import {
+  type AllocationPolicy,
   ExomemError,
   type FormatOptions,
   format,
   isExomemError,
   planGeometry,
+  policyFor,
   readSuperblock,
   run,
   type Superblock,
@@ -46,6 +48,11 @@ export interface ServeOptions {
   readonly name?: string;
   /** Milliseconds that a heartbeat lasts; of a region that is made now. Default 10,000. */
   readonly lease?: number;
+  /**
+   * How changes of the region's tables are coordinated: the name of a policy, or one. Of a region that is made now; of one that
+   * there is, it has to be that. Default `atomic`.
+   */
+  readonly policy?: string | AllocationPolicy;
   /** Format a file that keeps no region, or another one: what is in it is lost. */
   readonly format?: boolean;
   readonly signal?: AbortSignal;
@@ -90,10 +97,12 @@ export class Service implements AsyncDisposable {
     // Everything that can be judged is judged before anything is touched.
     checkRegionName(name);
     if (save !== undefined) await checkSave(save, options.file);
+    const composition = new Composition();
+    const policy = typeof options.policy === 'string' ? await composition.policy(options.policy) : options.policy;
     const size = load === undefined ? options.size : await sizeOfImage(load, options);
     if (size !== undefined && load === undefined) {
       planGeometry(size);
-      format(size, { lease }).next();
+      format(size, { lease, policy }).next();
     }
     const scope = new Scope();
     try {
@@ -115,11 +124,10 @@ export class Service implements AsyncDisposable {
       const urls = addresses.map((address) => formatUrl(address, name));
       const url = formatUrl(reachable(addresses[0]!), name);
       const transport = tcp();
-      const superblock = await prepare(transport, url, backing, options);
-      const composition = new Composition();
+      const superblock = await prepare(transport, url, backing, options, policy);
       const steward = scope.use(
         new StewardWatch(
-          () => join(url, { role: 'steward', label: 'steward', transport }, composition),
+          () => join(url, { role: 'steward', label: 'steward', transport, policy }, composition),
           superblock.lease,
           options.onSteward ?? (() => undefined),
         ),
@@ -192,11 +200,12 @@ async function prepare(
   url: string,
   backing: BackingMemory,
   options: ServeOptions,
+  policy: AllocationPolicy | undefined,
 ): Promise<Superblock> {
   const session = await transport.connect(url, { clientId: randomBytes(16), lane: 0 });
   const bench = { session, surroundings };
   const make = (more: FormatOptions): Promise<Superblock> =>
-    Promise.resolve(run(format(session.size, { lease: options.lease, ...more }), bench));
+    Promise.resolve(run(format(session.size, { lease: options.lease, policy, ...more }), bench));
   try {
     if (backing.created && options.load === undefined) {
       try {
@@ -208,6 +217,7 @@ async function prepare(
     }
     if (options.format) return await make({ force: true });
     const { block } = await run(readSuperblock(session.size), bench);
+    policyFor(block, policy);
     if (options.lease !== undefined && options.lease !== block.lease) {
       throw new ExomemError(
         'InvalidArgument',

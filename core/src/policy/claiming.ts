@@ -1,15 +1,17 @@
+import { ExomemError } from '../errors.js';
 import type { Protocol } from '../protocol/protocol.js';
 import { random } from '../protocol/protocol.js';
 import type { Geometry } from '../region/geometry.js';
-import { pageOffset } from '../region/geometry.js';
 import type { BatchAnswer } from '../transport/step.js';
-import { HeldExtent } from './extents.js';
+import { HeldExtent, type Origin } from './extents.js';
 import { type GroupTable, looksGiven, type OwnedGroup } from './group-table.js';
 import { clear } from './initialisation.js';
 import type { OwnWords } from './own-words.js';
+import type { Need, Placement } from './placement.js';
+import { firstFit } from './placements/first-fit.js';
 import type { AllocationRequest, Extent } from './policy.js';
 import type { TableReading } from './reading.js';
-import { checkRequest } from './request.js';
+import { checkRequest, needOf } from './request.js';
 import { interrupted } from './resolve.js';
 import { allMask, runBits, runMask } from './run-bits.js';
 import { Search } from './search.js';
@@ -24,67 +26,93 @@ export class Claiming {
   /** Whose extents they are. */
   readonly #owner: object;
 
-  constructor(words: OwnWords, reading: TableReading, owner: object) {
+  readonly #placement: Placement;
+  /** What is asked for most, by pages: they lie anywhere in a group. */
+  readonly #needs: Need[] = [];
+
+  constructor(words: OwnWords, reading: TableReading, placement: Placement, owner: object) {
     this.#geometry = words.geometry;
     this.#words = words;
     this.#table = words.table;
     this.#groupPages = words.geometry.groupPages;
     this.#reading = reading;
+    this.#placement = placement;
     this.#owner = owner;
   }
 
   *allocate(request: AllocationRequest): Protocol<Extent> {
-    const { pages } = request;
-    const { pageSize, groupPages } = this.#geometry;
-    const alignment = request.alignment ?? pageSize;
     checkRequest(request, this.#geometry, this.#table.groups);
     if (this.#words.trouble) yield* this.#words.repair();
-    if (pages > groupPages) return yield* this.#allocateLong(request, alignment);
-    if (alignment <= pageSize) {
+    const { pages, alignment } = request;
+    if (pages <= this.#groupPages && (alignment ?? 0) <= this.#geometry.pageSize) {
       // The usual case at once: each generator that delegates costs as much as the exchange itself.
-      const owned = this.#table.pickOwn(pages, 1, undefined);
+      const need = (this.#needs[pages] ??= needOf(request, this.#geometry));
+      const page = this.#placement.place(this.#table, need);
+      const group = Math.floor(page / this.#groupPages);
+      const owned = this.#table.ownedAt(group);
       if (owned !== undefined) {
-        const extent = yield* this.#useOwn(owned, this.#table.picked, request);
+        const index = page - group * this.#groupPages;
+        if (!this.#table.hasPlace(owned, index, pages)) this.#refuse(page, need);
+        const extent = yield* this.#useOwn(owned, index, request, 'started');
         if (extent !== undefined) return extent;
       }
     }
-    return yield* this.#allocateSmall(request, alignment);
+    return yield* this.#search(request);
   }
 
-  *#allocateSmall(request: AllocationRequest, alignment: number): Protocol<Extent> {
-    const { pages } = request;
+  *#search(request: AllocationRequest): Protocol<Extent> {
+    const { pages, named } = request;
+    const groupPages = this.#groupPages;
     const table = this.#table;
-    const aligned = alignment > this.#geometry.pageSize;
-    const step = aligned ? alignment / this.#geometry.pageSize : 1;
-    const first = aligned ? (group: number) => this.#firstIndex(group, alignment) : undefined;
-    const fits = first && ((group: number) => first(group) + pages <= this.#groupPages);
+    const need = needOf(request, this.#geometry);
     const search = new Search(this.#words, this.#reading, request);
     for (let lost = 0; ; ) {
-      const owned = table.pickOwn(pages, step, first);
-      if (owned !== undefined) {
-        const extent = yield* this.#useOwn(owned, table.picked, request);
-        if (extent !== undefined) return extent;
-        search.missed();
-        continue;
-      }
-      // Others take the lowest free group too: after a race was lost, step aside by a random few.
+      // Others look for the same places: after a race was lost, step aside by a random few.
       const skip = lost === 0 ? 0 : ((yield random) as number) % 2 ** Math.min(lost, 6);
-      const group = table.pickFree(skip, fits);
-      if (group < 0) {
+      let page = this.#placement.place(table, skip === 0 ? need : { ...need, skip });
+      // A placement prefers, it cannot refuse.
+      const elsewhere = page < 0 && search.settled;
+      if (elsewhere) page = firstFit.place(table, need);
+      if (page < 0) {
         yield* search.lookAgain();
         lost = 0;
         continue;
       }
-      const extent = yield* this.#useFree(group, first === undefined ? 0 : first(group), request);
-      if (extent !== undefined) return extent;
+      const kind = table.kindOf(page, need) ?? this.#refuse(page, need);
+      const origin = elsewhere ? 'elsewhere' : kind;
+      const group = Math.floor(page / groupPages);
+      if (kind === 'groups') {
+        const done = yield* this.#useRun(group, need.groups, request);
+        if (done) return new HeldExtent(page, pages, named === true, this.#owner, origin);
+      } else {
+        const extent =
+          kind === 'started'
+            ? yield* this.#useOwn(table.owned.get(group)!, page % groupPages, request, origin)
+            : yield* this.#useFree(group, page % groupPages, request, origin);
+        if (extent !== undefined) return extent;
+        if (kind === 'free') lost++;
+      }
       // There was something, and somebody else has it now: only another look can say that nothing is left.
       search.missed();
-      lost++;
     }
   }
 
+  /** The placement chose what is not free, as far as we know. */
+  #refuse(page: number, { pages }: Need): never {
+    throw new ExomemError(
+      'InvalidArgument',
+      `the placement "${this.#placement.name}" put ${pages} page(s) at page ${page}, where there is no room for them`,
+      { advice: 'mend its place(); another placement, or none, allocates in the same region' },
+    );
+  }
+
   /** Takes pages of a group that is ours. Undefined: a reply was lost, and it was taken back. */
-  *#useOwn(owned: OwnedGroup, index: number, request: AllocationRequest): Protocol<HeldExtent | undefined> {
+  *#useOwn(
+    owned: OwnedGroup,
+    index: number,
+    request: AllocationRequest,
+    origin: Origin,
+  ): Protocol<HeldExtent | undefined> {
     const { pages, initialise, named } = request;
     const words = this.#words;
     const mask = runMask(index, pages);
@@ -112,13 +140,20 @@ export class Claiming {
       else if (this.#table.spare === owned) this.#table.spare = undefined;
       this.#table.rank(owned);
     }
-    if (done) return new HeldExtent(owned.group * this.#groupPages + index, pages, named === true, this.#owner, 0);
+    if (done) {
+      return new HeldExtent(owned.group * this.#groupPages + index, pages, named === true, this.#owner, origin);
+    }
     yield* words.repair();
     return undefined;
   }
 
   /** Claims a group that nobody owns, and takes pages of it. Undefined: somebody was faster, or a reply was lost. */
-  *#useFree(group: number, index: number, request: AllocationRequest): Protocol<HeldExtent | undefined> {
+  *#useFree(
+    group: number,
+    index: number,
+    request: AllocationRequest,
+    origin: Origin,
+  ): Protocol<HeldExtent | undefined> {
     const { pages, initialise, named } = request;
     const words = this.#words;
     const mask = runMask(index, pages);
@@ -147,27 +182,9 @@ export class Claiming {
       if (!done) words.owe(owned, allMask, 0);
       this.#table.rank(owned);
     }
-    if (done) return new HeldExtent(group * this.#groupPages + index, pages, named === true, this.#owner, 1);
+    if (done) return new HeldExtent(group * this.#groupPages + index, pages, named === true, this.#owner, origin);
     yield* words.repair();
     return undefined;
-  }
-
-  *#allocateLong(request: AllocationRequest, alignment: number): Protocol<Extent> {
-    const { pages, named } = request;
-    const groups = Math.ceil(pages / this.#groupPages);
-    const fits = (group: number) => pageOffset(this.#geometry, group * this.#groupPages) % alignment === 0;
-    const search = new Search(this.#words, this.#reading, request);
-    for (;;) {
-      const first = this.#table.pickRun(groups, fits);
-      if (first < 0) {
-        yield* search.lookAgain();
-        continue;
-      }
-      if (yield* this.#useRun(first, groups, request)) {
-        return new HeldExtent(first * this.#groupPages, pages, named === true, this.#owner, 2);
-      }
-      search.missed();
-    }
   }
 
   /** Claims a run of groups and commits it by its first word. False: somebody was faster, or a reply was lost. */
@@ -223,12 +240,6 @@ export class Claiming {
     }
     if (!done) yield* words.repair();
     return done;
-  }
-
-  /** The first page of the group that is aligned; beyond the group if there is none. */
-  #firstIndex(group: number, alignment: number): number {
-    const over = pageOffset(this.#geometry, group * this.#groupPages) % alignment;
-    return over === 0 ? 0 : (alignment - over) / this.#geometry.pageSize;
   }
 }
 

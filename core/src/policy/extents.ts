@@ -1,14 +1,11 @@
 import { ExomemError } from '../errors.js';
+import type { Geometry } from '../region/geometry.js';
+import type { PlaceKind, Placement } from './placement.js';
 import type { Extent } from './policy.js';
 import { runMask } from './run-bits.js';
 
-/** Why a run lies where it lies. */
-export const reasons = [
-  'the fullest started group of this client that had room for it: groups that nobody has touched stay whole',
-  'the lowest group that nobody owned: the far end stays free for long runs',
-  'the run of free groups nearest to the far end: the near end is for small allocations',
-  'where another client had allocated it: this principal was taken over as it was',
-] as const;
+/** How a run came to lie where it lies: as the placement chose, where that found nothing, or before this allocator was. */
+export type Origin = PlaceKind | 'elsewhere' | 'found';
 
 /** A run that an allocator has given out, or found. */
 export class HeldExtent implements Extent {
@@ -19,7 +16,7 @@ export class HeldExtent implements Extent {
     readonly named: boolean,
     /** The allocator that may take it back. */
     readonly owner: object,
-    readonly reason: number,
+    readonly origin: Origin,
   ) {}
 }
 
@@ -34,12 +31,19 @@ export function spend(extent: Extent, owner: object): HeldExtent {
 }
 
 /** In words, where a run lies and why. */
-export function explain(extent: Extent, groupPages: number): string {
+export function explain(extent: Extent, geometry: Geometry, placement: Placement): string {
   if (!(extent instanceof HeldExtent)) return 'another policy chose it';
+  const { groupPages } = geometry;
   const first = Math.floor(extent.page / groupPages);
   const last = Math.floor((extent.page + extent.pages - 1) / groupPages);
   const where = last > first ? `groups ${first} to ${last}` : `group ${first}`;
-  return `${extent.pages} page(s) from page ${extent.page} in ${where}: ${reasons[extent.reason]}`;
+  return `${extent.pages} page(s) from page ${extent.page} in ${where}: ${why(extent, geometry, placement)}`;
+}
+
+function why({ origin, page, pages }: HeldExtent, geometry: Geometry, placement: Placement): string {
+  if (origin === 'found') return 'where another client had allocated it: this principal was taken over as it was';
+  if (origin === 'elsewhere') return `the lowest place: the placement "${placement.name}" found none for it`;
+  return placement.explain({ kind: origin, page, pages }, geometry);
 }
 
 /** The pages of a run that lie in one group: bit per page, and as a mask of the low half. */

@@ -7,6 +7,8 @@ import { Freeing } from './freeing.js';
 import { Gift } from './gift.js';
 import { Holdings } from './holdings.js';
 import { OwnWords } from './own-words.js';
+import type { Placement } from './placement.js';
+import { lowFragmentation } from './placements/low-fragmentation.js';
 import type {
   AllocationRequest,
   Allocator,
@@ -30,6 +32,7 @@ export class GroupAllocator implements Allocator {
   readonly identity: Identity;
   readonly #words: OwnWords;
   readonly #reading: TableReading;
+  readonly #placement: Placement;
   readonly #claiming: Claiming;
   readonly #custody: Custody;
   readonly #freeing: Freeing;
@@ -42,7 +45,8 @@ export class GroupAllocator implements Allocator {
     this.identity = context.identity;
     this.#words = words;
     this.#reading = new TableReading(words);
-    this.#claiming = new Claiming(words, this.#reading, this);
+    this.#placement = context.placement ?? lowFragmentation;
+    this.#claiming = new Claiming(words, this.#reading, this.#placement, this);
     this.#custody = new Custody(words, this);
     this.#freeing = new Freeing(words, this.#custody, this);
     this.#takingOver = new TakingOver(words, this.#reading);
@@ -144,6 +148,6 @@ export class GroupAllocator implements Allocator {
     return checkTable(table, groupPages, words.high, owned, (group) => words.settled(group));
   }
   explain(extent: Extent): string {
-    return explain(extent, this.#words.table.groupPages);
+    return explain(extent, this.#words.geometry, this.#placement);
   }
 }

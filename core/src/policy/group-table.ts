@@ -1,5 +1,9 @@
+import type { Geometry } from '../region/geometry.js';
+import { pageOffset, userGroups } from '../region/geometry.js';
 import { pageBits } from '../region/words.js';
-import { freePages, hasRoom, runMask } from './run-bits.js';
+import { FreeRuns, type GroupRun } from './free-runs.js';
+import type { FreeSpace, Need, PlaceKind, StartedGroup } from './placement.js';
+import { firstRoom, freePages, hasRoom, runMask } from './run-bits.js';
 
 /** A group whose word carries our principal: nobody else changes it, so this is what it says. */
 export class OwnedGroup {
@@ -42,7 +46,8 @@ export class OwnedGroup {
  * What one allocator believes of the table of group words. What it says of own groups is the truth; of others it is a
  * hint that may be arbitrarily old: a compareExchange decides.
  */
-export class GroupTable {
+export class GroupTable implements FreeSpace {
+  readonly geometry: Geometry;
   readonly groups: number;
   readonly groupPages: number;
   readonly owned = new Map<number, OwnedGroup>();
@@ -52,56 +57,121 @@ export class GroupTable {
   readonly claiming = new Set<number>();
   /** The own group that is kept although it is empty, so that a lone allocation need not claim one each time. */
   spare: OwnedGroup | undefined;
-  /** The page index that the last successful `pickOwn` found. */
-  picked = 0;
-  /** Groups that nobody owned when we looked last: 1, else 0. */
-  readonly #free: Uint8Array;
+  /** Groups that nobody owned when we looked last. */
+  readonly #free: FreeRuns;
   /** The low halves of those. */
   readonly #lows: Uint32Array;
   readonly #ranks: Set<OwnedGroup>[];
   /** The own group that served last; it is in no rank. */
   #current: OwnedGroup | undefined;
-  /** No free group lies below. */
-  #lowest = 0;
 
-  constructor(groups: number, groupPages: number) {
-    this.groups = groups;
-    this.groupPages = groupPages;
-    this.#free = new Uint8Array(groups);
-    this.#lows = new Uint32Array(groups);
-    this.#ranks = Array.from({ length: groupPages + 1 }, () => new Set());
+  constructor(geometry: Geometry) {
+    this.geometry = geometry;
+    this.groups = userGroups(geometry);
+    this.groupPages = geometry.groupPages;
+    this.#free = new FreeRuns(this.groups);
+    this.#lows = new Uint32Array(this.groups);
+    this.#ranks = Array.from({ length: this.groupPages + 1 }, () => new Set());
   }
 
-  /**
-   * An own group with room for `pages` in a row, the fullest that has it; where is in `picked`.
-   * @param step distance of aligned pages; `first` the first aligned page of a group.
-   */
-  pickOwn(pages: number, step: number, first: ((group: number) => number) | undefined): OwnedGroup | undefined {
+  // ---- what a placement sees
+
+  fullest(need: Need): number {
     const current = this.#current;
-    if (current !== undefined && this.#fits(current, pages, step, first)) return current;
-    for (let free = pages; free <= this.groupPages; free++) {
+    if (current !== undefined && !current.busy && !current.doubt) {
+      const page = this.placeIn(current, need);
+      if (page >= 0) return page;
+    }
+    for (let free = need.pages; free <= this.groupPages; free++) {
       for (const owned of this.#ranks[free]!) {
-        if (!this.#fits(owned, pages, step, first)) continue;
+        if (owned.busy || owned.doubt) continue;
+        const page = this.placeIn(owned, need);
+        if (page < 0) continue;
         this.#ranks[free]!.delete(owned);
         owned.rank = -1;
         this.#current = owned;
         if (current !== undefined) this.rank(current);
-        return owned;
+        return page;
       }
     }
-    return undefined;
+    return -1;
   }
 
-  #fits(owned: OwnedGroup, pages: number, step: number, first: ((group: number) => number) | undefined): boolean {
-    if (owned.busy || owned.doubt) return false;
-    const last = this.groupPages - pages;
-    for (let index = first === undefined ? 0 : first(owned.group); index <= last; index += step) {
-      if (!hasRoom(owned.low, index, pages)) continue;
-      this.picked = index;
-      return true;
+  *started(pages: number): Iterable<OwnedGroup> {
+    const current = this.#current;
+    if (current !== undefined && !current.busy && !current.doubt) yield current;
+    for (let free = pages; free <= this.groupPages; free++) {
+      for (const owned of this.#ranks[free]!) if (!owned.busy && !owned.doubt) yield owned;
     }
-    return false;
   }
+
+  placeIn({ group, low }: StartedGroup, need: Need): number {
+    const { pages } = need;
+    const { groupPages } = this;
+    const first = group * groupPages;
+    if (this.#fitsAnywhere(need)) {
+      const index = firstRoom(low, pages, groupPages);
+      return index < 0 ? -1 : first + index;
+    }
+    for (let index = 0; index + pages <= groupPages; index++) {
+      if (hasRoom(low, index, pages) && this.#mayBegin(first + index, need)) return first + index;
+    }
+    return -1;
+  }
+
+  placeInFree(group: number, need: Need): number {
+    return this.placeIn({ group, low: 0 }, need);
+  }
+
+  mayBegin(group: number, need: Need): boolean {
+    return this.#fitsAnywhere(need) || this.#mayBegin(group * this.groupPages, need);
+  }
+
+  #fitsAnywhere({ alignment }: Need): boolean {
+    return alignment <= this.geometry.pageSize;
+  }
+  #mayBegin(page: number, { alignment }: Need): boolean {
+    return pageOffset(this.geometry, page) % alignment === 0;
+  }
+
+  nextRun(groups: number, from?: number): GroupRun | undefined {
+    return this.#free.next(groups, from);
+  }
+  previousRun(groups: number, before?: number): GroupRun | undefined {
+    return this.#free.previous(groups, before);
+  }
+
+  /** The own group of that number. */
+  ownedAt(group: number): OwnedGroup | undefined {
+    const current = this.#current;
+    return current !== undefined && current.group === group ? current : this.owned.get(group);
+  }
+
+  /** Whether there is room in an own group that can be used now. */
+  hasPlace(owned: OwnedGroup, index: number, pages: number): boolean {
+    if ((index | 0) !== index || index + pages > this.groupPages) return false;
+    return !owned.busy && !owned.doubt && hasRoom(owned.low, index, pages);
+  }
+
+  /** What a place that a placement chose is; undefined if it is none. */
+  kindOf(page: number, need: Need): PlaceKind | undefined {
+    const { pages, groups } = need;
+    const group = Math.floor(page / this.groupPages);
+    const index = page - group * this.groupPages;
+    if (!Number.isInteger(page) || page < 0) return undefined;
+    if (!this.#fitsAnywhere(need) && !this.#mayBegin(page, need)) return undefined;
+    if (groups > 0) {
+      if (index !== 0 || group + groups > this.groups) return undefined;
+      for (let at = group; at < group + groups; at++) if (!this.#free.has(at)) return undefined;
+      return 'groups';
+    }
+    if (index + pages > this.groupPages) return undefined;
+    const owned = this.ownedAt(group);
+    if (owned === undefined) return this.#free.has(group) ? 'free' : undefined;
+    return this.hasPlace(owned, index, pages) ? 'started' : undefined;
+  }
+
+  // ---- what the allocator does with it
 
   /** Puts a group where its room says, after its word or its state changed. */
   rank(owned: OwnedGroup): void {
@@ -115,43 +185,11 @@ export class GroupTable {
     this.#ranks[room]!.add(owned);
   }
 
-  /** The lowest group that nobody seems to own, after passing over `skip` of them; -1 if there is none. */
-  pickFree(skip: number, fits: ((group: number) => boolean) | undefined): number {
-    let last = -1;
-    let left = skip;
-    let lowest = true;
-    for (let group = this.#lowest; group < this.groups; group++) {
-      if (this.#free[group] === 0) continue;
-      if (lowest) this.#lowest = group;
-      lowest = false;
-      if (fits !== undefined && !fits(group)) continue;
-      last = group;
-      if (left-- <= 0) break;
-    }
-    if (lowest) this.#lowest = this.groups;
-    return last;
-  }
-
-  /** The start of the run of free groups nearest to the far end that is long enough; -1 if there is none. */
-  pickRun(groups: number, fits: (first: number) => boolean): number {
-    let length = 0;
-    for (let group = this.groups - 1; group >= 0; group--) {
-      length = this.#free[group] === 1 ? length + 1 : 0;
-      if (length >= groups && fits(group)) return group;
-    }
-    return -1;
-  }
-
   /** An own group with room and no page that only we know the use of; undefined if there is none. */
   pickGift(pages: number): OwnedGroup | undefined {
     for (const owned of this.owned.values()) {
-      if (
-        owned.constructing === 0 &&
-        looksGiven(owned.low, this.groupPages) &&
-        this.#fits(owned, pages, 1, undefined)
-      ) {
-        return owned;
-      }
+      if (owned.constructing !== 0 || owned.busy || owned.doubt) continue;
+      if (looksGiven(owned.low, this.groupPages) && firstRoom(owned.low, pages, this.groupPages) >= 0) return owned;
     }
     return undefined;
   }
@@ -181,25 +219,21 @@ export class GroupTable {
   /** Takes note of a word that was seen. Own groups, and those that are being claimed, know better. */
   observe(group: number, high: number, low: number): void {
     if (this.knows(group)) return;
-    if (high >>> 16 === 0) {
-      this.#free[group] = 1;
-      this.#lows[group] = low;
-      if (group < this.#lowest) this.#lowest = group;
-    } else {
-      this.#free[group] = 0;
-    }
+    const free = high >>> 16 === 0;
+    if (free) this.#lows[group] = low;
+    this.#free.set(group, free);
   }
 
   /** Begins to claim a group that nobody owns. */
   claim(group: number): void {
     this.claiming.add(group);
-    this.#free[group] = 0;
+    this.#free.set(group, false);
   }
 
   /** The word is ours. `before`: the low half it had when nobody owned it; left out, its pages are of unknown content. */
   own(group: number, low: number, before?: number): OwnedGroup {
     const owned = new OwnedGroup(group, low);
-    this.#free[group] = 0;
+    this.#free.set(group, false);
     if (before === undefined) {
       owned.unjudged = true;
     } else {
@@ -229,8 +263,8 @@ export class GroupTable {
     let longest = 0;
     let run = 0;
     for (let group = 0; group < this.groups; group++) {
-      run = this.#free[group] === 1 ? run + this.groupPages : 0;
-      if (this.#free[group] === 1) free += this.groupPages;
+      run = this.#free.has(group) ? run + this.groupPages : 0;
+      if (run > 0) free += this.groupPages;
       if (run > longest) longest = run;
     }
     for (const owned of this.owned.values()) {

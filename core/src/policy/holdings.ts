@@ -35,7 +35,7 @@ export class Holdings {
     const strays: WordChange[] = [];
     let run: { page: number; pages: number } | undefined;
     const end = () => {
-      if (run !== undefined) extents.push(new HeldExtent(run.page, run.pages, false, this.#owner, 3));
+      if (run !== undefined) extents.push(new HeldExtent(run.page, run.pages, false, this.#owner, 'found'));
       run = undefined;
     };
     const inside = repeatBits(this.#groupPages, pageBits.continuation);

@@ -4,14 +4,13 @@ import { pageOffset } from '../region/geometry.js';
 import { write } from '../transport/step.js';
 import { retried } from './resolve.js';
 
-/** Bytes of zeros that one write carries. */
-const zeroBytes = 256 * 1024;
+/** What one write carries; nobody writes to it. */
+const zeros = new Uint8Array(256 * 1024);
 
 /** Zeroes pages. Zeroing twice is zeroing once: an unknown outcome is simply done again, in a new epoch. */
 export function* clear(geometry: Geometry, page: number, pages: number): Protocol<void> {
   const start = pageOffset(geometry, page);
   const length = pages * geometry.pageSize;
-  const zeros = new Uint8Array(Math.min(length, zeroBytes));
   for (let at = 0; at < length; at += zeros.length) {
     const step = write(start + at, zeros.subarray(0, Math.min(zeros.length, length - at)));
     yield* retried(function* () {

@@ -2,7 +2,7 @@ import { ExomemError } from '../errors.js';
 import type { BatchStep, Protocol } from '../protocol/protocol.js';
 import { batch, pause } from '../protocol/protocol.js';
 import type { Geometry } from '../region/geometry.js';
-import { groupWordOffset, principalWordOffset, userGroups } from '../region/geometry.js';
+import { groupWordOffset, principalWordOffset } from '../region/geometry.js';
 import { highHalf, joinWord, lowHalf, ownerHalf } from '../region/words.js';
 import type { BatchAnswer, notRun, StepAnswer, WordStep } from '../transport/step.js';
 import { compareExchange, load } from '../transport/step.js';
@@ -62,7 +62,7 @@ export class OwnWords {
     this.geometry = geometry;
     this.principal = identity.principal;
     this.#principalWord = identity.word;
-    this.table = new GroupTable(userGroups(geometry), geometry.groupPages);
+    this.table = new GroupTable(geometry);
     this.high = ownerHalf(identity.principal, identity.incarnation);
     this.fence = load(principalWordOffset(geometry, identity.principal));
   }

@@ -3,6 +3,7 @@ import type { Member } from '../protocol/membership.js';
 import type { Protocol } from '../protocol/protocol.js';
 import type { Geometry } from '../region/geometry.js';
 import type { Superblock } from '../region/superblock.js';
+import type { Placement } from './placement.js';
 
 /** Whose name an allocator acts in. It learns of a change (a new incarnation) by a new allocator. */
 export interface Identity {
@@ -150,6 +151,8 @@ export interface Allocator {
 export interface PolicyContext {
   readonly geometry: Geometry;
   readonly identity: Identity;
+  /** Where it puts what it allocates. Default: `low-fragmentation`. */
+  readonly placement?: Placement | undefined;
 }
 
 /** What a coordination is given, once its client is a member. */

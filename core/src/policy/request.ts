@@ -1,5 +1,6 @@
 import { ExomemError } from '../errors.js';
 import type { Geometry } from '../region/geometry.js';
+import type { Need } from './placement.js';
 import type { AllocationRequest } from './policy.js';
 
 /** @throws `OutOfRange`, `InvalidArgument` for what no region of this size can meet. */
@@ -29,6 +30,17 @@ export function checkRequest(request: AllocationRequest, geometry: Geometry, gro
       },
     );
   }
+}
+
+/** What a placement is asked for. */
+export function needOf({ pages, alignment }: AllocationRequest, geometry: Geometry): Need {
+  const { pageSize, groupPages } = geometry;
+  return {
+    pages,
+    groups: pages > groupPages ? Math.ceil(pages / groupPages) : 0,
+    alignment: alignment ?? pageSize,
+    skip: 0,
+  };
 }
 
 function isPowerOfTwo(value: number): boolean {

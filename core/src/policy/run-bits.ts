@@ -28,6 +28,14 @@ export function hasRoom(low: number, index: number, pages: number): boolean {
   return (low & runMask(index, pages)) === 0;
 }
 
+/** The first of `pages` free pages in a row, of the first `groupPages`; -1 if there are not so many. */
+export function firstRoom(low: number, pages: number, groupPages: number): number {
+  // A bit for each page that is free and begins a run of one; of two; and so on.
+  let begins = ~(low | (low >>> 1)) & 0x5555_5555 & runMask(0, groupPages);
+  for (let length = 1; length < pages; length++) begins &= begins << 2;
+  return begins === 0 ? -1 : Math.clz32(begins) >>> 1;
+}
+
 /** How many of the first `groupPages` pages are free. */
 export function freePages(low: number, groupPages: number): number {
   let used = (low | (low >>> 1)) & 0x5555_5555 & runMask(0, groupPages);

@@ -27,6 +27,11 @@ export class Search {
     this.#request = request;
   }
 
+  /** What is known to be free is all there is. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
   /** There was something, and somebody else has it now: only another look can say that nothing is left. */
   missed(): void {
     this.#settled = false;

@@ -4,6 +4,8 @@ import {
   type BatchStep,
   bindingOf,
   controlFields,
+  ExomemError,
+  type Extent,
   type Geometry,
   groupWordOffset,
   isExomemError,
@@ -26,6 +28,8 @@ import { explore } from './subject.js';
 /** A small fault in a shipped protocol, and the search that has to find it. */
 export interface Mutant extends Mutation {
   readonly search: string;
+  /** What it breaks: the id of an invariant, or `answer`: an operation ends with an error that is none of its answers. */
+  readonly invariant: string;
   /** It takes more than a few hundred states. */
   readonly slow?: boolean;
 }
@@ -34,9 +38,10 @@ export interface Mutant extends Mutation {
 export function convict(
   mutant: Mutant,
   limit = 300_000,
+  seed = 1,
 ): { found: Counterexample | undefined; states: number; subject: string } {
   const subject = searches.find(({ name }) => name === mutant.search)!;
-  const { found, searched } = explore(subject, { limit, mutation: mutant, order: 'scattered' });
+  const { found, searched } = explore(subject, { limit, mutation: mutant, order: 'scattered', seed });
   return { found, states: found?.states ?? searched!.states, subject: subject.name };
 }
 
@@ -69,6 +74,8 @@ function headsKept(actor: Actor): Map<number, bigint> {
   if (kept === undefined) heads.set(actor, (kept = new Map()));
   return kept;
 }
+/** How often a watcher asked for the time. */
+const looksOf = new WeakMap<Actor, number>();
 /** What the clock said to who is about to look. */
 const glances = new WeakMap<Actor, number>();
 /** A protocol that has nothing to do. */
@@ -84,6 +91,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a claim does not read the own principal behind it, and the lane is not shut out',
     search: 'allocate-recover',
+    invariant: 'I2',
     step: (step, actor) => {
       if (step.op === 'revoke') return nothing;
       if (!isBatch(step) || !isFence(step.steps.at(-1)!, actor)) return step;
@@ -97,6 +105,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a run is committed before all its groups are claimed',
     search: 'adopt-extent',
+    invariant: 'I5',
     step: (step, actor) => {
       if (!isBatch(step) || !step.stopOnFail) return step;
       const claims = step.steps.filter((one) => one.op === 'compareExchange' && isGroup(actor, one.offset));
@@ -117,6 +126,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a run is freed without its head being taken back first',
     search: 'adopt-extent',
+    invariant: 'I5',
     step: (step, actor) => {
       if (!isBatch(step)) return step;
       const [first] = step.steps;
@@ -148,6 +158,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a lost reply is taken for a failure',
     search: 'append',
+    invariant: 'I8',
     thrown: (step, error, actor) => {
       if (!interrupted(error) || !isBatch(step)) return undefined;
       const swing = step.steps.at(-1)!;
@@ -158,16 +169,19 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a reply that is lost is resolved in the old epoch of the lane',
     search: 'allocate',
+    invariant: 'answer',
     step: (step) => (step.op === 'renew' ? nothing : step),
   },
   {
     name: 'who recovers does not shut the dead one out',
     search: 'extent-recover',
+    invariant: 'R2',
     step: (step) => (step.op === 'revoke' ? nothing : step),
   },
   {
     name: 'who recovers does not fence the dead one in the log, nor shuts it out',
     search: 'custody',
+    invariant: 'I2',
     step: (step) => (step.op === 'revoke' ? nothing : step),
     enter: ({ replica }) => {
       replica.fence = () => idle(undefined);
@@ -176,6 +190,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'who recovers judges before it has taken the words',
     search: 'custody',
+    invariant: 'I6',
     enter: ({ allocator }) => {
       const { recover } = allocator;
       allocator.recover = function* (this: typeof allocator, from) {
@@ -189,6 +204,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'who recovers does not seal the root, nor shuts the dead one out',
     search: 'fenced-snapshot',
+    invariant: 'I7',
     step: (step) => (step.op === 'revoke' ? nothing : step),
     enter: ({ replica }) => {
       replica.seal = () => idle(undefined);
@@ -197,6 +213,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a recovered principal is free before its words are',
     search: 'two-recoverers',
+    invariant: 'R2',
     enter: ({ allocator }) => {
       allocator.recover = () => idle(0);
     },
@@ -204,11 +221,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an adopter does not shut the dead one out',
     search: 'adopt-extent',
+    invariant: 'I5',
     step: (step) => (step.op === 'revoke' ? nothing : step),
   },
   {
     name: 'an adopted principal is taken for one to recover',
     search: 'adopt-adopt',
+    invariant: 'I5',
     step: (step, { plot }) => {
       if (step.op !== 'compareExchange' || step.offset !== principalWordOffset(plot.geometry, 1)) return step;
       return (step.expected & 0xffn) === 0n ? { ...step, expected: step.expected | 0xffn } : step;
@@ -227,21 +246,25 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a snapshot forgets who is fenced',
     search: 'fence-then-snapshot',
+    invariant: 'I7',
     enter: ({ replica }) => forgetful(replica, (state) => state.fences),
   },
   {
     name: 'a snapshot forgets how far each author is',
     search: 'snapshots',
+    invariant: 'I7',
     enter: ({ replica }) => forgetful(replica, (state) => state.sequences),
   },
   {
     name: 'a snapshot forgets what is kept',
     search: 'keep-and-snapshot',
+    invariant: 'I7',
     enter: ({ replica }) => forgetful(replica, (state) => state.kept),
   },
   {
     name: 'a truncation goes one slot beyond the snapshot',
     search: 'lap-by-two',
+    invariant: 'I7',
     instead: (step, actor) => {
       if (!isBatch(step) || !step.steps.every((one) => one.op === 'compareExchange' && isSlot(actor, one.offset)))
         return undefined;
@@ -260,6 +283,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a place in an arena is used again although the log points at it still',
     search: 'arena-reuse',
+    invariant: 'I7',
     enter: ({ arena }) => {
       const { find } = arena;
       arena.find = function (this: typeof arena, bytes) {
@@ -271,6 +295,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a snapshot swings the root without having read it again',
     search: 'snapshots',
+    invariant: 'I7',
     slow: true,
     instead: (step, { plot }) => {
       const root = plot.geometry.controlOffset + controlFields.root;
@@ -287,6 +312,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'pages are swept before everybody has published that their name is gone',
     search: 'reader',
+    invariant: 'I12',
     slow: true,
     enter: ({ allocator }) => {
       const { sweep } = allocator;
@@ -298,16 +324,19 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'pages are swept without the log being read to its end behind what was published',
     search: 'keep',
+    invariant: 'I6',
     custodian: stale,
   },
   {
     name: 'suspects are judged by an old reading of the log',
     search: 'receive-unlink',
+    invariant: 'I6',
     custodian: stale,
   },
   {
     name: 'what a member has applied is published before it keeps its open file',
     search: 'keep',
+    invariant: 'I6',
     enter: (actor) => {
       actor.lowest = () => actor.replica.index;
     },
@@ -315,6 +344,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what was given away and is taken on is thought to be lost to a death',
     search: 'hand-over-to-leaver',
+    invariant: 'I4',
     thrown: (step, error, { plot, identity }) => {
       if (!interrupted(error) || step.op !== 'compareExchange') return undefined;
       if (step.offset !== principalWordOffset(plot.geometry, identity.principal)) return undefined;
@@ -324,6 +354,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a member that is joining is watched by nobody',
     search: 'newcomer',
+    invariant: 'I12',
     slow: true,
     answer: (step, result, actor) => {
       if (step.op !== 'read' || !isMemberWord(actor, step.offset)) return result;
@@ -337,17 +368,20 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'who writes to a page of a file has not pinned its lookup',
     search: 'write-and-reuse',
+    invariant: 'I9',
     slow: true,
     unpinned: true,
   },
   {
     name: 'a lease counts from when the answer came',
     search: 'lease',
+    invariant: 'L1',
     leaseFromReply: true,
   },
   {
     name: 'who watches takes a word for seen since before it looked',
     search: 'lease',
+    invariant: 'L1',
     answer: (step, result, actor) => {
       if (step.op !== 'now' || actor.name === 'A') return result;
       const before = glances.get(actor);
@@ -359,11 +393,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'who watches waits no longer than a lease lasts, and its clock is fast',
     search: 'lease',
+    invariant: 'L1',
     impatient: true,
   },
   {
     name: 'a beat whose answer is lost is taken for done',
     search: 'two-lanes-append',
+    invariant: 'I11',
     thrown: (step, error, actor) => {
       const [first] = isBatch(step) ? step.steps : [];
       if (!interrupted(error) || first?.op !== 'compareExchange' || !isMemberWord(actor, first.offset))
@@ -374,6 +410,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a snapshot of several runs is swung to before the last one is written',
     search: 'snapshot-of-runs',
+    invariant: 'I7',
     step: (step, { plot }) => {
       const last = step.op === 'write' && step.offset >= plot.reserveOffset && step.offset % 4096 === 0;
       return last && step.bytes.length > 64 ? nothing : step;
@@ -382,12 +419,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'nobody looks for principals that were handed to one who had died',
     search: 'hand-over',
+    invariant: 'I10',
     slow: true,
     blind: true,
   },
   {
     name: 'who leaves does not end the files that end with it',
     search: 'owner-leaves',
+    invariant: 'R3',
     enter: ({ replica }) => {
       replica.disown = () => idle(undefined);
     },
@@ -395,6 +434,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the fence of whom somebody adopts says that it is dead',
     search: 'wait-owner-adopted',
+    invariant: 'R3',
     enter: ({ replica }) => {
       const { fence } = replica;
       replica.fence = (principal, incarnation) => fence.call(replica, principal, incarnation);
@@ -403,6 +443,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the fence of the dead says that it is adopted',
     search: 'owner-makes',
+    invariant: 'I10',
     enter: ({ replica }) => {
       const { fence } = replica;
       replica.fence = (principal, incarnation) => fence.call(replica, principal, incarnation, true);
@@ -411,6 +452,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a thread that beats is told of more than what is being read allows',
     search: 'reader-apart',
+    invariant: 'I12',
     slow: true,
     enter: (actor) => {
       actor.lowest = () => actor.replica.index;
@@ -419,11 +461,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'who goes on beating does so in the old epoch of the lane',
     search: 'beats-passed-on',
+    invariant: 'I4',
     step: (step) => (step.op === 'renew' ? nothing : step),
   },
   {
     name: 'who goes on beating believes what it was told of the last beat',
     search: 'beats-passed-on',
+    invariant: 'I4',
     step: (step, { plot, member }) =>
       step.op === 'load' && step.offset === bindingOf(plot.geometry, member.slot, member.incarnation).offset
         ? { answer: member.word }
@@ -432,6 +476,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a page is taken away from a reader although it has pinned its lookup',
     search: 'reader',
+    invariant: 'I12',
     slow: true,
     enter: (actor) => {
       actor.lowest = () => actor.replica.index;
@@ -440,6 +485,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an adopter re-tags what has a higher incarnation than its own',
     search: 'wait-adopt-twice',
+    invariant: 'R1',
     slow: true,
     policy: (policy) => ({
       ...policy,
@@ -455,6 +501,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an adopter believes the structure without having read the principal again',
     search: 'wait-adopt-twice',
+    invariant: 'I5',
     slow: true,
     answer: (step, result, { name, plot, identities }) => {
       const mine = identities.at(-1)!;
@@ -465,6 +512,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an adopted principal is ACTIVE before its words are re-tagged',
     search: 'wait-adopt',
+    invariant: 'I5',
     policy: (policy) => ({
       ...policy,
       create: (context) => Object.assign(policy.create(context), { inherit: () => idle(0) }),
@@ -473,11 +521,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an adopter takes a principal as if the dead were shut out',
     search: 'wait-adopt',
+    invariant: 'I2',
     inPlace: true,
   },
   {
     name: 'a scrub takes the words of a principal that is being adopted',
     search: 'wait-adopt-scrub',
+    invariant: 'R1',
     answer: (step, result, { name, plot }) => {
       const { principalOffset } = plot.geometry;
       if (name !== 'C') return result;
@@ -494,6 +544,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'who recovers an adopter takes what it was adopting for its own',
     search: 'wait-adopt-twice',
+    invariant: 'I5',
     answer: (step, result, { plot }) => {
       if (step.op !== 'read' || step.offset !== plot.geometry.principalOffset + 8) return result;
       const { bytes } = step;
@@ -503,6 +554,82 @@ export const mutants: readonly Mutant[] = [
     step: (step, { plot }) => {
       if (step.op !== 'compareExchange' || step.offset !== principalWordOffset(plot.geometry, 1)) return step;
       return (step.expected & 0xffn) === 0n ? { ...step, expected: step.expected | 0xffn } : step;
+    },
+  },
+  {
+    name: 'a page is given out again: what was given out before is forgotten',
+    search: 'allocate-recover',
+    invariant: 'I1',
+    enter: ({ allocator }) => {
+      const { allocate } = allocator;
+      let first: Extent | undefined;
+      allocator.allocate = function* (request) {
+        if (first?.live && first.pages === request.pages) return first;
+        first = yield* allocate.call(allocator, request);
+        return first;
+      };
+    },
+  },
+  {
+    name: 'a page counts as given back before anybody was told so',
+    search: 'allocate',
+    invariant: 'I3',
+    step: (step, actor) => {
+      if (isBatch(step) || step.op !== 'compareExchange' || !isGroup(actor, step.offset)) return step;
+      return step.expected >> 32n === step.desired >> 32n ? { answer: step.expected } : step;
+    },
+  },
+  {
+    name: 'a run that is longer than a group is refused without a look',
+    search: 'extents',
+    invariant: 'I13',
+    enter: ({ allocator, plot }) => {
+      const { allocate } = allocator;
+      allocator.allocate = function* (request) {
+        if (request.pages > plot.geometry.groupPages) {
+          yield* idle(undefined);
+          throw new ExomemError('RegionFull', 'there is surely no room for that');
+        }
+        return yield* allocate.call(allocator, request);
+      };
+    },
+  },
+  {
+    name: 'a hint is trusted: a claim counts as granted whatever was there',
+    search: 'allocate',
+    invariant: 'I2',
+    answer: (step, result, actor) => {
+      if (!isBatch(step) || !Array.isArray(result)) return result;
+      return result.map((one, at) => {
+        const asked = step.steps[at]!;
+        const claims = asked.op === 'compareExchange' && isGroup(actor, asked.offset) && asked.expected >> 48n === 0n;
+        return claims && typeof one === 'bigint' ? asked.expected : one;
+      });
+    },
+  },
+  {
+    name: 'who watches goes by a wall clock, which is set forward between two looks',
+    search: 'lease',
+    invariant: 'L1',
+    answer: (step, result, actor) => {
+      if (step.op !== 'now' || actor.name === 'A') return result;
+      const looks = (looksOf.get(actor) ?? 0) + 1;
+      looksOf.set(actor, looks);
+      return (result as number) + (looks > 2 ? 4000 : 0);
+    },
+  },
+  {
+    name: 'who recovers puts zero where the dead had something',
+    search: 'custody',
+    invariant: 'answer',
+    step: (step, actor) => {
+      const zeroes = (one: MemoryStep): MemoryStep => {
+        if (one.op !== 'compareExchange' || !isGroup(actor, one.offset)) return one;
+        const owner = Number(one.expected >> 48n);
+        return owner === 0 || owner === actor.identity.principal ? one : { ...one, desired: 0n };
+      };
+      if (isBatch(step)) return { ...step, steps: step.steps.map(zeroes) };
+      return step.op === 'compareExchange' ? (zeroes(step) as WordStep) : step;
     },
   },
 ];

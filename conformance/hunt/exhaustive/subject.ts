@@ -36,17 +36,19 @@ export interface ExploreOptions {
   readonly mutation?: Mutation;
   readonly auditor?: Auditor;
   readonly order?: 'breadth' | 'scattered';
+  readonly seed?: number;
   readonly progress?: (so: Exhausted) => void;
 }
 
 /** Goes through a subject. */
 export function explore(subject: Subject, options: ExploreOptions = {}): Result {
-  const { limit = subject.limit, order, progress, mutation, auditor } = options;
+  const { limit = subject.limit, order, seed, progress, mutation, auditor } = options;
   try {
     const searched = exhaust(beginning(subject, mutation, auditor), {
       faults: { aborts: 0, ...subject.bound },
       ...(limit === undefined ? {} : { limit }),
       ...(order === undefined ? {} : { order }),
+      ...(seed === undefined ? {} : { seed }),
       ...(progress === undefined ? {} : { progress }),
     });
     return { subject, searched, found: undefined };

@@ -36,6 +36,8 @@ export interface Failure {
   readonly report: string;
   /** Where the run is found again, unless it is one of the corpus. */
   readonly found?: Found;
+  /** How many random runs there had been. */
+  readonly runs?: number;
 }
 
 /** What many random runs of a policy showed. */
@@ -86,7 +88,7 @@ export function explore(subject: PolicySubject, effort: PolicyEffort): Explorati
     const index = first.get(law);
     // It takes long: only for laws that somebody asks about.
     if (index !== undefined && !failures.has(law)) {
-      failures.set(law, simplify(subject, effort, law, seed, String(index))!);
+      failures.set(law, { ...simplify(subject, effort, law, seed, String(index))!, runs: index + 1 });
     }
     return failures.get(law);
   };

@@ -55,6 +55,7 @@ export function policyLaws(subject: PolicySubject, options: PolicyLawOptions = {
       if (failure === undefined) return;
       const broken = LawBroken.of({ id, sentence }, subject.name, new LawBroken(failure.report));
       broken.found = failure.found;
+      broken.runs = failure.runs;
       throw broken;
     },
   }));

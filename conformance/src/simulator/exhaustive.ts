@@ -20,6 +20,8 @@ export interface ExhaustiveOptions {
    * a search that is given up has seen something of everything. Default `breadth`.
    */
   readonly order?: 'breadth' | 'scattered';
+  /** Where `scattered` begins. Default 1. */
+  readonly seed?: number;
   /** Hears now and then how far it is. */
   readonly progress?: (so: Exhausted) => void;
 }
@@ -180,7 +182,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   // ---- the search
 
   run(): Exhausted {
-    const { limit = stateLimit, order = 'breadth', progress } = this.#options;
+    const { limit = stateLimit, order = 'breadth', seed = 1, progress } = this.#options;
     const start = performance.now();
     // Lost replies are errors, by the million, and nobody looks at where they were made.
     const { stackTraceLimit } = Error;
@@ -190,7 +192,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     const frontier: number[] = [];
     let ends = 0;
     let depth = 0;
-    let chance = 1;
+    let chance = seed >>> 0;
     let path = (): number[] => [];
     const so = (complete: boolean): Exhausted => ({
       states: this.#states.count,

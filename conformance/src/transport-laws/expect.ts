@@ -13,6 +13,8 @@ export class LawBroken extends Error {
   counterexample: string | undefined;
   /** Where that case is found again. */
   found: Found | undefined;
+  /** How many random cases, or states of an exhaustive search, it took to see it; undefined where there is but one case. */
+  runs: number | undefined;
 
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -30,6 +32,7 @@ export class LawBroken extends Error {
       broken.seen = error.seen;
       broken.counterexample = error.counterexample;
       broken.found = error.found;
+      broken.runs = error.runs;
     }
     return broken;
   }

@@ -118,6 +118,7 @@ async function holdProperty<T>(
     broken.seen = seen;
     broken.counterexample = counterexample;
     broken.found = found;
+    broken.runs = details.numRuns;
     throw broken;
   };
   const { replay } = effort;

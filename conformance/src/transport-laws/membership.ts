@@ -49,9 +49,10 @@ export const membershipLaws: Draft[] = [
     sentence: 'a lane can be bound to a member whose word shows it joining or active, and goes on',
     check: async ({ connect }) => {
       const observer = await connect();
-      for (const state of ['joining', 'active'] as const) {
+      // Incarnations of a slot only grow.
+      for (const [at, state] of (['joining', 'active'] as const).entries()) {
         for (const incarnation of [1, 0xf_ffff]) {
-          const member = await enrol(observer, 2, state, incarnation);
+          const member = await enrol(observer, 2 + at, state, incarnation);
           const session = await connect();
           await session.load(member.offset);
           await session.bind(member);

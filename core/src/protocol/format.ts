@@ -1,8 +1,9 @@
 import { ExomemError } from '../errors.js';
 import type { AllocationPolicy } from '../policy/policy.js';
 import { surely } from '../policy/resolve.js';
+import { encodeDataHeader, gateOffset, planDataRegion, refusalOfData } from '../region/data-region.js';
 import type { Geometry, GeometryOptions } from '../region/geometry.js';
-import { defaultRedoBytes, planGeometry, superblockBytes } from '../region/geometry.js';
+import { defaultRedoBytes, groupWordOffset, planGeometry, superblockBytes, userGroups } from '../region/geometry.js';
 import type { DecodedSuperblock, Superblock } from '../region/superblock.js';
 import {
   decodeSuperblock,
@@ -18,8 +19,11 @@ import type { Protocol } from './protocol.js';
 import { random, wallClock } from './protocol.js';
 
 export interface FormatOptions extends GeometryOptions {
-  /** The memory is known to be zero: every page begins clean, and nothing need be zeroed again. */
-  zeroed?: boolean;
+  /**
+   * The memory is known to be zero: every page begins clean, and nothing need be zeroed again. `data`: that of a data region
+   * of its own is.
+   */
+  zeroed?: boolean | 'data';
   /** Format although there is a region already: everything in it is lost. */
   force?: boolean;
   /** Whose coordination rules the region, for good. Default `atomic`. */
@@ -33,14 +37,15 @@ export interface FormatOptions extends GeometryOptions {
 const chunk = 256 * 1024;
 
 /** Lays a region of that variant out. @throws `OutOfRange` */
-function planFor(size: number, variant: bigint, options: GeometryOptions): Geometry {
+export function planFor(size: number, variant: bigint, options: GeometryOptions): Geometry {
   if (variant !== incompatible.locked) return planGeometry(size, { ...options, redoBytes: 0 });
   const { memberSlots } = planGeometry(size, options);
   return planGeometry(size, { redoBytes: defaultRedoBytes(size, memberSlots), ...options });
 }
 
 /**
- * Makes a region of `size` bytes: superblock, empty tables, its copy.
+ * Makes a region of `size` bytes: superblock, empty tables, its copy. With `dataBytes` it is a metadata region of that size,
+ * and the steps are those of the whole, data region included (see `PairSession`).
  * @throws `Exists` if there is one and `force` is not set, `Busy` if somebody else is formatting, `OutOfRange`.
  */
 export function* format(size: number, options: FormatOptions = {}): Protocol<Superblock> {
@@ -54,27 +59,32 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
   const drift = 10_000;
   const wait = options.wait ?? Math.ceil(((lease + delay) * (1_000_000 + drift)) / 1_000_000 / 100) * 100;
 
-  const before = (yield load(stateOffset)) as bigint;
-  const state = Number(before & 15n);
-  if (state === superblockState.ready && !options.force) {
-    throw new ExomemError('Exists', 'there is a region already', {
-      advice: 'open it; or format it by force, and lose what is in it',
-    });
+  const data = options.dataBytes === undefined ? undefined : planDataRegion(geometry, new Uint8Array(16));
+  const states = data === undefined ? [stateOffset] : [stateOffset, data.offset + stateOffset];
+  const found: bigint[] = [];
+  for (const at of states) {
+    const word = (yield load(at)) as bigint;
+    if (Number(word & 15n) === superblockState.ready && !options.force) {
+      throw new ExomemError('Exists', 'there is a region already', {
+        advice: 'open it; or format it by force, and lose what is in it',
+      });
+    }
+    found.push(word);
   }
   const nonce = BigInt(yield* number()) * 2n ** 28n + BigInt((yield* number()) % 2 ** 28);
   const begun = (nonce << 4n) | BigInt(superblockState.formatting);
-  if (((yield compareExchange(stateOffset, before, begun)) as bigint) !== before) {
-    throw new ExomemError('Busy', 'somebody else is formatting this region');
+  for (const [index, at] of states.entries()) {
+    if (((yield compareExchange(at, found[index]!, begun)) as bigint) !== found[index]) {
+      throw new ExomemError('Busy', 'somebody else is formatting this region');
+    }
   }
   // Nobody opens a region that is not ready: until then plain writes are ours.
-  const uuid = new Uint8Array(16);
-  for (let at = 0; at < 16; at += 4) new DataView(uuid.buffer).setUint32(at, yield* number(), true);
-  uuid[6] = (uuid[6]! & 0x0f) | 0x40;
-  uuid[8] = (uuid[8]! & 0x3f) | 0x80;
+  const uuid = yield* newUuid();
+  if (data !== undefined) data.uuid.set(yield* newUuid());
   const block: Superblock = {
     version: formatVersion,
     compat: 0n,
-    incompat: variant,
+    incompat: variant | (data === undefined ? 0n : incompatible.separateMetadata),
     roCompat: 0n,
     uuid,
     geometry,
@@ -83,23 +93,44 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
     drift,
     wait,
     created: (yield wallClock) as bigint,
+    ...(data === undefined ? {} : { data }),
   };
-  if (!options.zeroed) yield* fill(superblockBytes, geometry.groupOffset - superblockBytes, 0n);
-  yield* fill(
-    geometry.groupOffset,
-    geometry.groupCount * 8,
-    options.zeroed ? joinWord(0, repeatBits(geometry.groupPages, pageBits.clean)) : 0n,
-  );
-  if (!options.zeroed) yield* fill(geometry.logOffset, geometry.dataOffset - geometry.logOffset, 0n);
+  if (options.zeroed !== true) yield* fill(superblockBytes, geometry.groupOffset - superblockBytes, 0n);
+  const clean = joinWord(0, repeatBits(geometry.groupPages, pageBits.clean));
+  const groups = options.zeroed === 'data' ? userGroups(geometry) : geometry.groupCount;
+  yield* fill(geometry.groupOffset, groups * 8, options.zeroed ? clean : 0n);
+  if (options.zeroed === 'data') yield* fill(groupWordOffset(geometry, groups), geometry.reserveGroups * 8, 0n);
+  const tablesEnd = data?.offset ?? geometry.dataOffset;
+  if (options.zeroed !== true) yield* fill(geometry.logOffset, tablesEnd - geometry.logOffset, 0n);
   const bytes = encodeSuperblock(block);
-  yield write(0, bytes.subarray(0, stateOffset));
-  yield write(stateOffset + 8, bytes.subarray(stateOffset + 8));
+  if (data !== undefined) {
+    if (!options.zeroed) yield* fill(data.offset + gateOffset, geometry.memberSlots * 8, 0n);
+    yield* writeBlock(data.offset, encodeDataHeader(block));
+  }
+  yield* writeBlock(0, bytes);
   yield write(geometry.copyOffset, bytes);
   const ready = BigInt(superblockState.ready);
-  if (((yield compareExchange(stateOffset, begun, ready)) as bigint) !== begun) {
-    throw new ExomemError('Busy', 'somebody else formatted this region meanwhile');
+  // The superblock last: who sees it ready finds the data region ready, too.
+  for (const at of states.reverse()) {
+    if (((yield compareExchange(at, begun, ready)) as bigint) !== begun) {
+      throw new ExomemError('Busy', 'somebody else formatted this region meanwhile');
+    }
   }
   return block;
+}
+
+/** All but the state word. */
+function* writeBlock(offset: number, bytes: Uint8Array): Protocol<void> {
+  yield write(offset, bytes.subarray(0, stateOffset));
+  yield write(offset + stateOffset + 8, bytes.subarray(stateOffset + 8));
+}
+
+function* newUuid(): Protocol<Uint8Array> {
+  const uuid = new Uint8Array(16);
+  for (let at = 0; at < 16; at += 4) new DataView(uuid.buffer).setUint32(at, yield* number(), true);
+  uuid[6] = (uuid[6]! & 0x0f) | 0x40;
+  uuid[8] = (uuid[8]! & 0x3f) | 0x80;
+  return uuid;
 }
 
 function* fill(offset: number, length: number, word: bigint): Protocol<void> {
@@ -115,11 +146,18 @@ function* number(): Protocol<number> {
 
 /**
  * Reads what a region says of itself.
- * @throws `NotFormatted`, `Damaged`, `Incompatible`.
+ * @throws `NotFormatted`, `Damaged`, `Incompatible` (also of a data region that is another one's).
  */
 export function* readSuperblock(size: number): Protocol<DecodedSuperblock> {
   if (size < superblockBytes) throw new ExomemError('NotFormatted', `${size} bytes are too few for a region`);
   const bytes = new Uint8Array(superblockBytes);
   yield* surely(read(0, bytes));
-  return decodeSuperblock(bytes, size);
+  const decoded = decodeSuperblock(bytes, size);
+  const { data } = decoded.block;
+  if (data !== undefined) {
+    yield* surely(read(data.offset, bytes));
+    const refusal = refusalOfData(bytes, decoded.block);
+    if (refusal !== undefined) throw refusal;
+  }
+  return decoded;
 }

@@ -41,6 +41,11 @@ export interface GeometryOptions {
   arenaBytes?: number;
   /** Of the lock variant alone. */
   redoBytes?: number;
+  /**
+   * Bytes of a region of its own that the data lies in. Then the size is that of the metadata region, which has the tables,
+   * and in what they leave the reserve.
+   */
+  dataBytes?: number | undefined;
 }
 
 export const superblockBytes = 4096;
@@ -56,9 +61,13 @@ export const recordUnit = 64;
 /** Bytes that the page number in the root, and the address in a log slot, can reach: 256 TiB. */
 export const largestRegion = 2 ** 48;
 
+/** In a data region of its own: the header, then a word for each member slot; see `region/data-region.ts`. */
+export const dataHeaderBytes = 4096;
+
 /** Room for two snapshots of some three million files. */
 const reserveLimit = 512 * 1024 * 1024;
 const KiB = 1024;
+const MiB = 1024 ** 2;
 const GiB = 1024 ** 3;
 
 /**
@@ -68,28 +77,32 @@ const GiB = 1024 ** 3;
  */
 export function planGeometry(size: number, options: GeometryOptions = {}): Geometry {
   integer('size of the region', size, 1, largestRegion);
-  const pageSize = options.pageSize ?? (size <= 16 * GiB ? 4 * KiB : 64 * KiB);
+  const { dataBytes } = options;
+  const total = dataBytes === undefined ? size : integer('size of the data region', dataBytes, 1, largestRegion - size);
+  const pageSize = options.pageSize ?? (total <= 16 * GiB ? 4 * KiB : 64 * KiB);
   integer('page size', pageSize, 4 * KiB, 2048 * KiB);
   if ((pageSize & (pageSize - 1)) !== 0)
     throw new ExomemError('OutOfRange', `a page size of ${pageSize} is no power of two`);
   const groupPages = integer('pages of a group', options.groupPages ?? 16, 1, 16);
-  const small = size < 64 * 1024 * KiB;
+  const small = total < 64 * 1024 * KiB;
   const memberSlots = integer(
     'number of member slots',
-    options.memberSlots ?? (small ? 16 : size <= 4 * GiB ? 64 : size <= 64 * GiB ? 128 : 256),
+    options.memberSlots ?? (small ? 16 : total <= 4 * GiB ? 64 : total <= 64 * GiB ? 128 : 256),
     2,
     65_535,
   );
   const principalSlots = integer('number of principals', options.principalSlots ?? memberSlots * 4, 2, 65_535);
   const logSlots = integer(
     'number of log slots',
-    options.logSlots ?? clamp(powerOfTwo(size / (64 * KiB)), 64, 65_536),
+    options.logSlots ?? clamp(powerOfTwo(Math.min(total / (64 * KiB), size / 128)), 64, 65_536),
     4,
     2 ** 19,
   );
   const arenaBytes = integer(
     'bytes of a record arena',
-    options.arenaBytes ?? clamp(powerOfTwo(size / 32 / memberSlots), 4 * recordLimit, 4096 * KiB),
+    options.arenaBytes ??
+      // Data apart: the tables have the metadata region to themselves.
+      clamp(powerOfTwo(Math.min(total / 32, size / 4) / memberSlots), 4 * recordLimit, 4096 * KiB),
     2 * recordLimit,
     2 ** 30,
   );
@@ -101,9 +114,12 @@ export function planGeometry(size: number, options: GeometryOptions = {}): Geome
   const memberOffset = controlOffset + 4096;
   const principalOffset = memberOffset + memberSlots * memberStride;
   const groupOffset = align(principalOffset + (principalSlots + 1) * 8, 64);
-  const copyOffset = Math.floor(size / 4096) * 4096 - superblockBytes;
+  const own = Math.floor(size / 4096) * 4096 - superblockBytes;
+  /** Of a data region: what is before its pages, and how many groups it has. */
+  const dataHeader = align(dataHeaderBytes + memberSlots * 8, Math.max(groupBytes, 4096));
+  const apart = dataBytes === undefined ? 0 : Math.floor((dataBytes - dataHeader) / groupBytes);
   // The table of groups lies before the data whose length decides how long it is: an upper bound is good enough.
-  const mostGroups = Math.max(0, Math.floor(copyOffset / groupBytes));
+  const mostGroups = Math.max(0, Math.floor(own / groupBytes)) + Math.max(0, apart);
   const logOffset = align(groupOffset + mostGroups * 8, 64);
   const arenaOffset = align(logOffset + logSlots * 8, 4096);
   const arenaEnd = arenaOffset + memberSlots * arenaBytes;
@@ -112,26 +128,32 @@ export function planGeometry(size: number, options: GeometryOptions = {}): Geome
   if (redoBytes % 128 !== 0)
     throw new ExomemError('OutOfRange', `a redo slot of ${redoBytes} bytes is no multiple of 128`);
   const redoOffset = redoBytes === 0 ? 0 : align(arenaEnd, 4096);
-  const dataOffset = align(
-    redoBytes === 0 ? arenaEnd : redoOffset + memberSlots * redoBytes,
-    Math.max(groupBytes, 4096),
-  );
-  const groupCount = Math.floor((copyOffset - dataOffset) / groupBytes);
+  const tablesEnd = redoBytes === 0 ? arenaEnd : redoOffset + memberSlots * redoBytes;
+  const shared = dataBytes === undefined;
+  // A data region begins where large pages may, so that what is aligned here is aligned there.
+  const start = align(tablesEnd, Math.max(groupBytes, shared || size < 32 * MiB ? 4096 : 2 * MiB));
+  const dataOffset = shared ? start : start + dataHeader;
+  const room = Math.floor((own - start) / groupBytes);
   const reserveGroups = integer(
     'number of reserved groups',
-    options.reserveGroups ?? clamp(Math.floor(groupCount / 20), 2, Math.ceil(reserveLimit / groupBytes)),
+    options.reserveGroups ?? clamp(shared ? Math.floor(room / 20) : room, 2, Math.ceil(reserveLimit / groupBytes)),
     0,
     2 ** 40,
   );
-  if (groupCount < reserveGroups + 1) {
-    throw new ExomemError(
-      'OutOfRange',
-      `${size} bytes are too few: the tables alone take ${dataOffset + superblockBytes}`,
-      {
-        advice: 'choose a larger region; 4 MiB is the least that is of use',
-      },
-    );
+  const groupCount = shared ? room : apart + reserveGroups;
+  if (apart < 1 && !shared) {
+    throw new ExomemError('OutOfRange', `${dataBytes} bytes are too few for data: a header alone takes ${dataHeader}`, {
+      advice: 'choose a larger data region',
+    });
   }
+  if (room < reserveGroups + (shared ? 1 : 0)) {
+    throw new ExomemError('OutOfRange', `${size} bytes are too few: the tables alone take ${start + superblockBytes}`, {
+      advice: shared
+        ? 'choose a larger region; 4 MiB is the least that is of use'
+        : `choose a larger metadata region: at least ${start + superblockBytes + reserveGroups * groupBytes} bytes`,
+    });
+  }
+  const copyOffset = own + (shared ? 0 : dataHeader + apart * groupBytes);
   return {
     regionBytes: copyOffset + superblockBytes,
     pageSize,

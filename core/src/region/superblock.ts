@@ -1,5 +1,6 @@
 import { ExomemError } from '../errors.js';
 import { crc32c } from './crc32c.js';
+import { type DataRegion, describeData, planDataRegion } from './data-region.js';
 import type { Geometry } from './geometry.js';
 import { leastRedoBytes, superblockBytes } from './geometry.js';
 
@@ -22,6 +23,8 @@ export interface Superblock {
   readonly wait: number;
   /** Nanoseconds since 1970. */
   readonly created: bigint;
+  /** The region that its data lies in, if that is another one. */
+  readonly data?: DataRegion | undefined;
 }
 
 export const formatVersion = 0;
@@ -29,7 +32,7 @@ export const formatVersion = 0;
 export const incompatible = { atomic: 1n, locked: 2n, message: 4n, separateMetadata: 8n, growth: 16n } as const;
 const variants = incompatible.atomic | incompatible.locked | incompatible.message;
 /** What this version knows: `message` is kept for later. */
-const knownIncompat = incompatible.atomic | incompatible.locked;
+const knownIncompat = incompatible.atomic | incompatible.locked | incompatible.separateMetadata;
 
 /** The coordination variant among incompatible features: the one bit, or 0n if there is none, or more than one. */
 export function variantOf(incompat: bigint): bigint {
@@ -69,6 +72,8 @@ const geometryFields: readonly (readonly [keyof Geometry, number])[] = [
   ['redoBytes', 360],
 ];
 
+const pairAdvice = 'open both as one: tcp://DATA/REGION?metadata=tcp://METADATA/REGION';
+
 /** The 4,096 bytes of a superblock whose state word is 0. */
 export function encodeSuperblock(block: Superblock): Uint8Array {
   const bytes = new Uint8Array(superblockBytes);
@@ -86,6 +91,11 @@ export function encodeSuperblock(block: Superblock): Uint8Array {
   view.setUint32(208, block.drift, true);
   view.setUint32(212, block.wait, true);
   view.setBigUint64(216, block.created, true);
+  if (block.data !== undefined) {
+    bytes.set(block.data.uuid.subarray(0, 16), 256);
+    view.setBigUint64(272, BigInt(block.data.bytes), true);
+    view.setBigUint64(280, BigInt(block.data.offset), true);
+  }
   view.setUint32(crcOffset, crcOf(bytes), true);
   return bytes;
 }
@@ -107,6 +117,8 @@ export function decodeSuperblock(bytes: Uint8Array, size: number): DecodedSuperb
     throw new ExomemError('NotFormatted', `${bytes.byteLength} bytes are no superblock`);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const part = describeData(bytes);
+  if (part !== undefined) throw new ExomemError('Incompatible', part, { advice: pairAdvice });
   if (view.getBigUint64(0, true) !== magic) {
     throw new ExomemError('NotFormatted', 'the region does not begin with a superblock of exomem');
   }
@@ -139,7 +151,13 @@ export function decodeSuperblock(bytes: Uint8Array, size: number): DecodedSuperb
     );
   }
   const block = fieldsOf(bytes);
+  if (block.data !== undefined && block.geometry.regionBytes > size) {
+    throw new ExomemError('Incompatible', 'this is a metadata region, whose data lies in another region', {
+      advice: pairAdvice,
+    });
+  }
   checkGeometry(block.geometry, size);
+  checkDataRegion(block);
   return { block, readOnly: (block.roCompat & ~knownRoCompat) !== 0n };
 }
 
@@ -174,7 +192,11 @@ export function examineSuperblock(bytes: Uint8Array, size: number): ExaminedSupe
     state: Number(word & 15n),
     nonce: word >> 4n,
     refusal: refusalOf(() => decodeSuperblock(bytes, size)),
-    geometryFits: refusalOf(() => checkGeometry(block.geometry, size)) === undefined,
+    geometryFits:
+      refusalOf(() => {
+        checkGeometry(block.geometry, size);
+        checkDataRegion(block);
+      }) === undefined,
   };
 }
 
@@ -194,7 +216,26 @@ function fieldsOf(bytes: Uint8Array): Superblock {
     drift: view.getUint32(208, true),
     wait: view.getUint32(212, true),
     created: view.getBigUint64(216, true),
+    ...((view.getBigUint64(32, true) & incompatible.separateMetadata) === 0n ? {} : { data: dataOf(bytes, view) }),
   };
+}
+
+function dataOf(bytes: Uint8Array, view: DataView): DataRegion {
+  return {
+    uuid: bytes.slice(256, 272),
+    bytes: Number(view.getBigUint64(272, true)),
+    offset: Number(view.getBigUint64(280, true)),
+  };
+}
+
+/** A data region begins behind the tables, and ends with the last page that is not of the reserve. */
+function checkDataRegion({ data, geometry }: Superblock): void {
+  if (data === undefined) return;
+  const planned = planDataRegion(geometry, data.uuid);
+  const { arenaOffset, memberSlots, arenaBytes, redoOffset, redoBytes } = geometry;
+  const tables = Math.max(arenaOffset + memberSlots * arenaBytes, redoOffset + memberSlots * redoBytes);
+  if (data.offset !== planned.offset || data.offset < tables) throw damagedGeometry('data region', data.offset);
+  if (data.bytes !== planned.bytes) throw damagedGeometry('length of the data region', data.bytes);
 }
 
 function checkGeometry(g: Geometry, size: number): void {

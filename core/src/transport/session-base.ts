@@ -23,17 +23,22 @@ export abstract class SessionBase implements Session {
   #closed = false;
   readonly #turns = new Turns();
 
-  protected abstract doLoad(offset: number): Awaitable<bigint>;
+  protected abstract doLoad(offset: number, wait?: Wait): Awaitable<bigint>;
   protected abstract doRead(offset: number, target: Uint8Array, wait: Wait): Awaitable<void>;
-  protected abstract doWrite(offset: number, source: Uint8Array): Awaitable<void>;
-  protected abstract doCompareExchange(offset: number, expected: bigint, desired: bigint): Awaitable<bigint>;
-  protected abstract doFetchAdd(offset: number, delta: bigint): Awaitable<bigint>;
+  protected abstract doWrite(offset: number, source: Uint8Array, wait?: Wait): Awaitable<void>;
+  protected abstract doCompareExchange(
+    offset: number,
+    expected: bigint,
+    desired: bigint,
+    wait?: Wait,
+  ): Awaitable<bigint>;
+  protected abstract doFetchAdd(offset: number, delta: bigint, wait?: Wait): Awaitable<bigint>;
   /** `stopOnFail` is asked for only where the capability is declared. As many steps as `batchLength` allows. */
   protected abstract doBatch(steps: readonly MemoryStep[], stopOnFail: boolean, wait: Wait): Awaitable<BatchAnswer>;
-  protected abstract doBind(member: MemberBinding): Awaitable<void>;
+  protected abstract doBind(member: MemberBinding, wait?: Wait): Awaitable<void>;
   /** `force`: something is unsettled, a new epoch is due even if the connection is whole. */
   protected abstract doRenew(force: boolean): Awaitable<void>;
-  protected abstract doRevoke(member: MemberBinding): Awaitable<void>;
+  protected abstract doRevoke(member: MemberBinding, wait?: Wait): Awaitable<void>;
   protected abstract doClose(): Awaitable<void>;
 
   /**
@@ -58,7 +63,7 @@ export abstract class SessionBase implements Session {
   load(offset: number, options?: CallOptions): Awaitable<bigint> {
     this.checkWord(offset);
     if (options === undefined && this.#turns.free) return this.doLoad(offset);
-    return this.#run(() => this.doLoad(offset), options, false);
+    return this.#run((wait) => this.doLoad(offset, wait), options, false);
   }
 
   read(offset: number, target: Uint8Array, options?: CallOptions): Awaitable<void> {
@@ -69,8 +74,8 @@ export abstract class SessionBase implements Session {
 
   write(offset: number, source: Uint8Array, options?: CallOptions): Awaitable<void> {
     this.checkRange(offset, source.byteLength);
-    if (options === undefined && this.#turns.free) return this.#write(offset, source);
-    return this.#run(() => this.#write(offset, source), options, true);
+    if (options === undefined && this.#turns.free) return this.#write(offset, source, attended);
+    return this.#run((wait) => this.#write(offset, source, wait), options, true);
   }
 
   compareExchange(offset: number, expected: bigint, desired: bigint, options?: CallOptions): Awaitable<bigint> {
@@ -79,7 +84,7 @@ export abstract class SessionBase implements Session {
     checkValue(expected);
     checkValue(desired);
     if (options === undefined && this.#turns.free) return this.doCompareExchange(offset, expected, desired);
-    return this.#run(() => this.doCompareExchange(offset, expected, desired), options, true);
+    return this.#run((wait) => this.doCompareExchange(offset, expected, desired, wait), options, true);
   }
 
   fetchAdd(offset: number, delta: bigint, options?: CallOptions): Awaitable<bigint> {
@@ -87,7 +92,7 @@ export abstract class SessionBase implements Session {
     this.#checkAtomics();
     checkValue(delta);
     if (options === undefined && this.#turns.free) return this.doFetchAdd(offset, delta);
-    return this.#run(() => this.doFetchAdd(offset, delta), options, true);
+    return this.#run((wait) => this.doFetchAdd(offset, delta, wait), options, true);
   }
 
   batch(steps: readonly MemoryStep[], options?: BatchOptions): Awaitable<BatchAnswer> {
@@ -135,7 +140,7 @@ export abstract class SessionBase implements Session {
 
   bind(member: MemberBinding, options?: CallOptions): Awaitable<void> {
     this.checkWord(member.offset);
-    return this.#run(() => this.doBind(member), options, false);
+    return this.#run((wait) => this.doBind(member, wait), options, false);
   }
 
   renew(options?: CallOptions): Awaitable<void> {
@@ -158,7 +163,7 @@ export abstract class SessionBase implements Session {
     if (this.capabilities.revoke === 'none') {
       throw new ExomemError('UnsupportedCapability', 'this transport cannot revoke a member', { where: this.where });
     }
-    return this.#run(() => this.doRevoke(member), options, true);
+    return this.#run((wait) => this.doRevoke(member, wait), options, true);
   }
 
   view(offset: number, length: number): Uint8Array {
@@ -213,10 +218,10 @@ export abstract class SessionBase implements Session {
     return this.#pieces(offset, target, false, (at, piece) => this.doRead(offset + at, piece, wait));
   }
 
-  #write(offset: number, source: Uint8Array): Awaitable<void> {
+  #write(offset: number, source: Uint8Array, wait: Wait): Awaitable<void> {
     if (source.byteLength === 0) return undefined;
-    if (source.byteLength <= this.capabilities.maxTransfer) return this.doWrite(offset, source);
-    return this.#pieces(offset, source, true, (at, piece) => this.doWrite(offset + at, piece));
+    if (source.byteLength <= this.capabilities.maxTransfer) return this.doWrite(offset, source, wait);
+    return this.#pieces(offset, source, true, (at, piece) => this.doWrite(offset + at, piece, wait));
   }
 
   /** Pieces meet at the edges of words, so that none is torn: `maxTransfer` is a multiple of 8. */
@@ -348,15 +353,15 @@ export abstract class SessionBase implements Session {
   #one(step: MemoryStep, wait: Wait): Awaitable<StepAnswer> {
     switch (step.op) {
       case 'load':
-        return this.doLoad(step.offset);
+        return this.doLoad(step.offset, wait);
       case 'compareExchange':
-        return this.doCompareExchange(step.offset, step.expected, step.desired);
+        return this.doCompareExchange(step.offset, step.expected, step.desired, wait);
       case 'fetchAdd':
-        return this.doFetchAdd(step.offset, step.desired);
+        return this.doFetchAdd(step.offset, step.desired, wait);
       case 'read':
         return this.#read(step.offset, step.bytes, wait) as Awaitable<undefined>;
       case 'write':
-        return this.#write(step.offset, step.bytes) as Awaitable<undefined>;
+        return this.#write(step.offset, step.bytes, wait) as Awaitable<undefined>;
     }
   }
 

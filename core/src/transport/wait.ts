@@ -4,10 +4,14 @@ import type { Awaitable, CallOptions } from './transport.js';
 /** Told to a driver whose caller stopped waiting: the answer, when it comes, must not touch the caller's buffers. */
 export interface Wait {
   abandoned: boolean;
+  /** Nobody can give it up. */
+  readonly attended?: boolean;
+  /** Set by a driver that hands the call on, to be told when the caller stops waiting. */
+  controller?: AbortController;
 }
 
 /** Of a call that nobody can give up. */
-export const attended: Wait = { abandoned: false };
+export const attended: Wait = { abandoned: false, attended: true };
 
 /** A timer that is set for longer fires at once. A deadline so far away is none. */
 const longestTimer = 2 ** 31 - 1;
@@ -40,6 +44,7 @@ export function waitFor<T>(run: (wait: Wait) => Awaitable<T>, call: WaitedCall):
     const giveUp = (code: 'Aborted' | 'DeadlineExceeded', what: string, cause?: unknown): void => {
       wait.abandoned = true;
       call.onGiveUp();
+      wait.controller?.abort();
       end();
       const reason = new ExomemError(code, what, { where, cause });
       if (!changes) reject(reason);

@@ -4,10 +4,12 @@ import type {
   CallOptions,
   Client,
   ClientEvent,
+  ManyOptions,
   MemberLine,
   Namespace,
   PrincipalLine,
   RegionFile,
+  Reservation,
   Usage,
 } from '@exomem/core';
 import type { Observable } from 'rxjs';
@@ -49,6 +51,29 @@ export class Memory implements AsyncDisposable {
     const directory = options.name?.slice(0, options.name.lastIndexOf('/'));
     if (directory) await this.client.namespace.mkdir(directory, { recursive: true });
     return this.client.allocate(bytes, options);
+  }
+
+  /**
+   * Sets `count` pieces of `bytes` bytes each aside at once: all of them, or none. Over a network that is one round trip for some
+   * thousand of them. They are anonymous; free them one by one, or with {@link freeMany}.
+   * @throws `OutOfRange`, `RegionFull`, `Fragmented`, `Aborted`, ...; nothing is held after a throw.
+   */
+  allocateMany(count: number, bytes: number, options: ManyOptions = {}): Promise<Allocation[]> {
+    return this.client.allocateMany(count, bytes, options);
+  }
+
+  /** Gives many pieces back. @throws `StaleHandle`, `InvalidArgument` (a file), `PermissionDenied`; nothing is freed then. */
+  freeMany(allocations: readonly Allocation[]): Promise<void> {
+    return this.client.freeMany(allocations);
+  }
+
+  /**
+   * Claims `count` units of `bytes` bytes at once, which this program then takes and gives back by itself: `take()` is no round trip.
+   * Anonymous memory alone: a unit has no name. Close it.
+   * @throws as {@link allocateMany}.
+   */
+  reserve(count: number, bytes: number, options: ManyOptions = {}): Promise<Reservation> {
+    return this.client.reserve(count, bytes, options);
   }
 
   /** Opens a file to read and write at any place; `create` makes it if there is none. Close it. @throws `NotFound`, ... */

@@ -3,6 +3,7 @@ import {
   type Allocator,
   activate,
   adoptPrincipal,
+  allocateMany,
   arenaHalf,
   atomic,
   beat,
@@ -18,6 +19,7 @@ import {
   type FileOwner,
   fenceMember,
   fenceSelf,
+  freeMany,
   handedTo,
   type Identity,
   type Inode,
@@ -97,6 +99,8 @@ export class Actor {
   /** The lengths of runs that it has asked for. */
   readonly sizes = new Set<number>();
   #asking = 0;
+  #times = 1;
+  #most = 1;
 
   constructor(
     readonly plot: Plot,
@@ -161,11 +165,13 @@ export class Actor {
       identities,
       handles,
       asking: this.#asking,
+      times: this.#times,
       gone,
       left,
       appended,
       begun,
       sizes: [...this.sizes],
+      most: this.#most,
       leaseEnd,
       looked: this.pins.length === 0 ? 0 : Math.min(...this.pins),
     };
@@ -215,6 +221,7 @@ export class Actor {
           throw new Breach('answer', `${this.name} ${name}: ${String(error)}`);
         }
         this.#asking = 0;
+        this.#times = 1;
       },
     });
     return this;
@@ -245,6 +252,43 @@ export class Actor {
       },
       ['RegionFull', 'Fragmented'],
     );
+  }
+
+  /** Takes so many runs at once: all of them, or none. */
+  allocatesMany(count: number, pages: number, zero = false): this {
+    return this.does(
+      `allocates ${count} runs of ${pages}`,
+      () => {
+        this.#asking = pages;
+        this.#times = count;
+        this.#most = Math.max(this.#most, count);
+        this.#heard.push({ kind: 'asks' });
+        this.sizes.add(pages);
+        return this.#refused(allocateMany(this.allocator, { count, pages, initialise: zero ? 'zero' : 'none' }));
+      },
+      (extents) => {
+        const { identity } = this;
+        if (extents.length !== count) throw new Breach('answer', `${this.name} is given ${extents.length} of ${count}`);
+        for (const extent of extents) {
+          this.#heard.push({ kind: 'given', page: extent.page, ...identity });
+          this.handles.push({ extent, identity, named: false });
+        }
+      },
+      ['RegionFull', 'Fragmented'],
+    );
+  }
+
+  /** Frees all that it has at once. */
+  freesMany(): this {
+    return this.does('frees all of them', () => {
+      const handles = this.handles.splice(0);
+      return handles.length === 0
+        ? undefined
+        : freeMany(
+            this.allocator,
+            handles.map(({ extent }) => extent),
+          );
+    });
   }
 
   *#refused<T>(protocol: Protocol<T>): Protocol<T> {

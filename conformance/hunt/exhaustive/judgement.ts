@@ -254,7 +254,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
 
   epitaph(world: World<Holdings, Heard>, local: Local<Holdings, Heard>): string {
     const { held } = local.node;
-    const { own, identities, handles, begun, appended, sizes, member, gone, left, leaseEnd } = held;
+    const { own, identities, handles, begun, appended, sizes, most, member, gone, left, leaseEnd } = held;
     const common = JSON.stringify([
       member,
       own,
@@ -263,6 +263,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
       begun,
       appended,
       [...sizes].sort(),
+      most,
       gone,
       left,
       leaseEnd,
@@ -353,7 +354,8 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
         more--;
       }
     }
-    if (more > 1) throw new Breach('I5', `${who.name} sees ${more} runs that nobody was given`);
+    const most = Math.max(...this.clients.map((client) => client.most));
+    if (more > most) throw new Breach('I5', `${who.name} sees ${more} runs that nobody was given`);
     const sizes = new Set(this.clients.flatMap((client) => client.sizes));
     const part = extents.find(({ pages }) => !sizes.has(pages));
     if (part !== undefined) throw new Breach('I5', `${who.name} sees a run of ${part.pages} pages: a part of one`);
@@ -362,7 +364,8 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
   #full(before: number, change: WorldChange<Heard>, groups: boolean): number {
     let full = before;
     const asks = change.heard.some(({ kind }) => kind === 'asks');
-    for (const { index, asking, own } of this.clients) {
+    for (const client of this.clients) {
+      const { index, asking, own } = client;
       const bit = 1 << index;
       if (asking === 0 || this.#world.locals[index]!.still) {
         full &= ~bit;
@@ -370,7 +373,9 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
       }
       const new_ = asks && index === change.actor;
       if (new_) full &= ~bit;
-      if ((groups || new_) && (full & bit) === 0 && !this.#room(asking, own!.principal)) full |= bit;
+      if (!(groups || new_) || (full & bit) !== 0) continue;
+      const room = client.times > 1 ? this.#roomForMany(client) : this.#room(asking, own!.principal);
+      if (!room) full |= bit;
     }
     return full;
   }
@@ -393,6 +398,30 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
       }
     }
     return false;
+  }
+
+  /** The same for several runs at once. What it has claimed of them so far could be had, too: it shows no other run in its words. */
+  #roomForMany({ asking: pages, times, own, handles }: Client): boolean {
+    const { groupPages } = this.geometry;
+    const groups = userGroups(this.geometry);
+    let runs = 0;
+    for (let group = 0; group < groups; group++) {
+      const word = this.groupWord(group);
+      const principal = Number(word >> 48n);
+      if (principal !== 0 && principal !== own!.principal) continue;
+      let free = 0;
+      for (let index = 0; index < groupPages; index++) {
+        const page = group * groupPages + index;
+        const withheld = ((Number(word & 0xffff_ffffn) >>> (30 - 2 * index)) & 3) === 3;
+        const held = handles.some((one) => one.page <= page && page < one.page + one.pages);
+        const taken = principal !== 0 && (withheld || held);
+        free = taken ? 0 : free + 1;
+        if (free < pages) continue;
+        runs++;
+        free = 0;
+      }
+    }
+    return runs >= times;
   }
 
   #follow(seen: number): number {

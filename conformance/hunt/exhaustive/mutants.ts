@@ -21,6 +21,7 @@ import {
   type WordStep,
 } from '@exomem/core';
 import type { Actor } from './actor.js';
+import { manyMutants } from './many-mutants.js';
 import type { Mutation } from './mutation.js';
 import { searches } from './searches/index.js';
 import { explore } from './subject.js';
@@ -88,6 +89,7 @@ function interrupted(error: unknown): boolean {
 }
 
 export const mutants: readonly Mutant[] = [
+  ...manyMutants,
   {
     name: 'a claim does not read the own principal behind it, and the lane is not shut out',
     search: 'allocate-recover',

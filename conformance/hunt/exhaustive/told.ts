@@ -22,6 +22,8 @@ export interface Holdings {
   readonly handles: readonly Held[];
   /** Pages that it looks for just now; 0: it does not. */
   readonly asking: number;
+  /** Runs of so many pages that it looks for. */
+  readonly times: number;
   /** It knows that it was declared dead, or has given its principal away. */
   readonly gone: boolean;
   readonly left: boolean;
@@ -30,6 +32,8 @@ export interface Holdings {
   readonly begun: number;
   /** The lengths of runs that it has asked for. */
   readonly sizes: readonly number[];
+  /** The most runs that it has asked for at once. */
+  readonly most: number;
   /** The log index that its oldest access under way has looked up at; 0: there is none. */
   readonly looked: number;
   /** When its lease ends, by its own clock. */

@@ -1,6 +1,7 @@
 import { ExomemError } from '../errors.js';
 import type { FileExtent } from '../namespace/operation.js';
 import type { AllocationRequest, Allocator, Extent } from '../policy/policy.js';
+import type { ReservedUnit } from '../policy/reserved.js';
 import { pageOffset } from '../region/geometry.js';
 import type { CallOptions } from '../transport/transport.js';
 import type { Client } from './client.js';
@@ -20,9 +21,18 @@ export interface AllocateOptions extends CallOptions {
   readonly mode?: number;
 }
 
+/** Where units of a reservation go back to. */
+interface Reserve {
+  readonly client: Client;
+  readonly allocator: Allocator;
+  readonly unitBytes: number;
+  restore(unit: ReservedUnit): void;
+}
+
 /** Memory in the region that belongs to this program, until it is freed or its owner dies; with a name, for good. */
 export class Allocation implements AsyncDisposable {
   #extent: Extent | undefined;
+  readonly #home: Reserve | undefined;
 
   private constructor(
     readonly client: Client,
@@ -34,8 +44,11 @@ export class Allocation implements AsyncDisposable {
     /** The path, if it has one. */
     readonly name: string | undefined,
     readonly file: RegionFile | undefined,
+    /** Where it goes back to, if it is a unit of a reservation. */
+    home?: Reserve,
   ) {
     this.#extent = extent;
+    this.#home = home;
   }
 
   static async create(
@@ -60,8 +73,14 @@ export class Allocation implements AsyncDisposable {
   }
 
   /** A handle on what the structure says is held. */
-  static of(client: Client, allocator: Allocator, extent: Extent): Allocation {
-    return new Allocation(client, allocator, extent.pages * client.geometry.pageSize, extent, undefined, undefined);
+  static of(client: Client, allocator: Allocator, extent: Extent, bytes?: number): Allocation {
+    const length = bytes ?? extent.pages * client.geometry.pageSize;
+    return new Allocation(client, allocator, length, extent, undefined, undefined);
+  }
+
+  /** A handle on a unit of a reservation, to which it goes back. */
+  static reserved(home: Reserve, unit: ReservedUnit): Allocation {
+    return new Allocation(home.client, home.allocator, home.unitBytes, unit, undefined, undefined, home);
   }
 
   static createSync(client: Client, bytes: number, options: AllocateOptions): Allocation {
@@ -119,6 +138,17 @@ export class Allocation implements AsyncDisposable {
     return pageOffset(this.client.geometry, this.#live().page);
   }
 
+  /** Whether it is a unit of a reservation. */
+  get reserved(): boolean {
+    return this.#home !== undefined;
+  }
+
+  /** Its pages. @throws `StaleHandle`, `Fenced`; `InvalidArgument` for a file. */
+  get extent(): Extent {
+    if (this.file !== undefined) throw new ExomemError('InvalidArgument', `${this.name} is a file: free it by itself`);
+    return this.#live();
+  }
+
   #live(): Extent {
     if (this.allocator.retired) throw new ExomemError('Fenced', 'this memory belongs to another client now');
     if (this.#extent === undefined || !this.#extent.live)
@@ -173,10 +203,14 @@ export class Allocation implements AsyncDisposable {
       await this.client.namespace.unlink(this.name!);
       return;
     }
-    await this.client.run(this.allocator.free(this.#live()));
+    if (this.#home !== undefined) this.freeSync();
+    else await this.client.run(this.allocator.free(this.#live()));
   }
+  /** The same without a promise; of a unit of a reservation over any transport. @throws `UnsupportedCapability` else unless it is synchronous. */
   freeSync(): void {
-    this.client.runSync(this.allocator.free(this.#live()));
+    const extent = this.#live();
+    if (this.#home !== undefined) this.#home.restore(extent as ReservedUnit);
+    else this.client.runSync(this.allocator.free(extent));
   }
 
   /** Anonymous memory is freed; a file is closed, and stays. */
@@ -201,7 +235,12 @@ export class Allocation implements AsyncDisposable {
   }
 }
 
-function requestOf(client: Client, bytes: number, options: AllocateOptions): AllocationRequest {
+/** What the policy is asked for. @throws `OutOfRange` */
+export function requestOf(
+  client: Client,
+  bytes: number,
+  options: Pick<AllocateOptions, 'alignment' | 'initialise'>,
+): AllocationRequest & { readonly initialise: 'zero' | 'none' } {
   if (!Number.isSafeInteger(bytes) || bytes < 1) {
     throw new ExomemError('OutOfRange', `${bytes} bytes cannot be allocated: it must be a positive whole number`);
   }

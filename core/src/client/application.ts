@@ -7,7 +7,9 @@ import { dropPrincipal } from '../protocol/membership.js';
 import type { Protocol } from '../protocol/protocol.js';
 import { type AllocateOptions, Allocation } from './allocation.js';
 import type { Client } from './client.js';
+import { allocateAll, type ManyOptions } from './many.js';
 import type { Owner } from './namespace.js';
+import { Reservation } from './reservation.js';
 
 /**
  * An application: a principal of its own beside that of the client it runs in, with anonymous memory that can move to
@@ -42,6 +44,18 @@ export class Application implements Owner {
   async allocate(bytes: number, options: AllocateOptions = {}): Promise<Allocation> {
     this.#check();
     return Allocation.create(this.client, this.allocator, bytes, options, this);
+  }
+
+  /** Many pieces of anonymous memory that belong to the application: all of them, or none. @throws as {@link Client.allocateMany}. */
+  async allocateMany(count: number, bytes: number, options: ManyOptions = {}): Promise<Allocation[]> {
+    this.#check();
+    return allocateAll(this.client, this.allocator, count, bytes, options);
+  }
+
+  /** Units that belong to the application: each of them moves with it, handed out or not. @throws as {@link Client.reserve}. */
+  async reserve(count: number, bytes: number, options: ManyOptions = {}): Promise<Reservation> {
+    this.#check();
+    return Reservation.make(this.client, this.allocator, count, bytes, options);
   }
 
   /** See {@link Owner}. */

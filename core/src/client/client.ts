@@ -44,9 +44,11 @@ import { type Heart, type HeartbeatMaker, InlineHeartbeat } from './heartbeat.js
 import { LeasedSession } from './leased-session.js';
 import { Life } from './life.js';
 import { Lock } from './lock.js';
+import { allocateAll, freeAll, type ManyOptions } from './many.js';
 import { Namespace, type Owner } from './namespace.js';
 import { Orphans } from './orphans.js';
 import { Pins } from './pins.js';
+import { Reservation } from './reservation.js';
 import { Room } from './room.js';
 import type { StewardEvent } from './steward.js';
 import { Watch } from './watch.js';
@@ -337,6 +339,33 @@ export class Client implements AsyncDisposable, Owner {
     return Allocation.create(this, this.allocator, bytes, options);
   }
 
+  /**
+   * Allocates `count` pieces of anonymous memory of `bytes` bytes each, in one round trip for each 1,024 groups that they
+   * take: all of them, or none. {@link freeMany} gives them back in the same way.
+   * @throws `OutOfRange`, `RegionFull`, `Fragmented`, `Fenced`, `Aborted`, ...; nothing is held after a throw.
+   */
+  async allocateMany(count: number, bytes: number, options: ManyOptions = {}): Promise<Allocation[]> {
+    return allocateAll(this, this.allocator, count, bytes, options);
+  }
+
+  /**
+   * Frees many pieces of memory of this client and of its applications, in one round trip for each 1,024 groups.
+   * @throws `StaleHandle` (one of them was freed before), `InvalidArgument` (one is a file), `PermissionDenied` (one is of another
+   * client): nothing is freed then.
+   */
+  async freeMany(allocations: readonly Allocation[]): Promise<void> {
+    return freeAll(this, allocations);
+  }
+
+  /**
+   * Claims `count` units of `bytes` bytes at once, to be handed out and taken back without a step on the region. See
+   * {@link Reservation}.
+   * @throws as {@link allocateMany}.
+   */
+  async reserve(count: number, bytes: number, options: ManyOptions = {}): Promise<Reservation> {
+    return Reservation.make(this, this.allocator, count, bytes, options);
+  }
+
   /** Registers an application, whose memory can move to another client. See {@link Applications.register}. */
   register(options: { keep?: number } = {}): Promise<Application> {
     this.check();
@@ -578,6 +607,11 @@ export class Client implements AsyncDisposable, Owner {
   /** An allocation that asks others for room, and waits a little, before it takes no for an answer. */
   allocateExtent(request: AllocationRequest, allocator = this.allocator): Promise<Extent> {
     return this.#room.allocate(request, allocator);
+  }
+
+  /** The same for whatever takes runs of so many pages; made anew for each attempt. */
+  findRoom<T>(pages: number, allocator: Allocator, claim: () => Protocol<T>): Promise<T> {
+    return this.#room.find(pages, allocator, claim);
   }
 
   // ---- its duties, for whoever cannot wait for their time

@@ -1,6 +1,7 @@
 import { isExomemError } from '../errors.js';
 import type { AllocationRequest, Allocator, Extent, Identity } from '../policy/policy.js';
 import { ask, readMembers } from '../protocol/membership.js';
+import type { Protocol } from '../protocol/protocol.js';
 import { memberState } from '../region/words.js';
 import type { Client } from './client.js';
 import type { Duties } from './duties.js';
@@ -42,7 +43,12 @@ export class Room {
   }
 
   /** An allocation that asks others for room, and waits a little, before it takes no for an answer. */
-  async allocate(request: AllocationRequest, allocator: Allocator): Promise<Extent> {
+  allocate(request: AllocationRequest, allocator: Allocator): Promise<Extent> {
+    return this.find(request.pages, allocator, () => allocator.allocate(request));
+  }
+
+  /** The same for whatever takes runs of so many pages from an allocator; made anew for each attempt. */
+  async find<T>(pages: number, allocator: Allocator, claim: () => Protocol<T>): Promise<T> {
     const client = this.#client;
     const { duties, files, beat, missed } = this.#around;
     const { now, sleep } = client.surroundings;
@@ -51,7 +57,7 @@ export class Room {
     let pause = shortest;
     for (;;) {
       try {
-        return await client.run(allocator.allocate(request));
+        return await client.run(claim());
       } catch (error) {
         const full = isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented');
         if (!full || now() < this.#fullUntil) throw error;
@@ -67,7 +73,7 @@ export class Room {
         // Who is asked may have its hands full, or take in what it could give a moment later.
         if (now() >= nextAsk) {
           nextAsk = now() + askAgain;
-          await this.#askAround(request.pages, allocator.identity);
+          await this.#askAround(pages, allocator.identity);
         }
         await sleep(pause);
         pause = Math.min(longest, pause * 2);

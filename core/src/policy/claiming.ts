@@ -52,7 +52,7 @@ export class Claiming {
       const owned = this.#table.ownedAt(group);
       if (owned !== undefined) {
         const index = page - group * this.#groupPages;
-        if (!this.#table.hasPlace(owned, index, pages)) this.#refuse(page, need);
+        if (!this.#table.hasPlace(owned, index, pages)) this.refuse(page, need);
         const extent = yield* this.#useOwn(owned, index, request, 'started');
         if (extent !== undefined) return extent;
       }
@@ -78,7 +78,7 @@ export class Claiming {
         lost = 0;
         continue;
       }
-      const kind = table.kindOf(page, need) ?? this.#refuse(page, need);
+      const kind = table.kindOf(page, need) ?? this.refuse(page, need);
       const origin = elsewhere ? 'elsewhere' : kind;
       const group = Math.floor(page / groupPages);
       if (kind === 'groups') {
@@ -98,7 +98,7 @@ export class Claiming {
   }
 
   /** The placement chose what is not free, as far as we know. */
-  #refuse(page: number, { pages }: Need): never {
+  refuse(page: number, { pages }: Need): never {
     throw new ExomemError(
       'InvalidArgument',
       `the placement "${this.#placement.name}" put ${pages} page(s) at page ${page}, where there is no room for them`,
@@ -244,7 +244,7 @@ export class Claiming {
 }
 
 /** Pages are in use from now on. */
-function take(owned: OwnedGroup, set: number, named: boolean): void {
+export function take(owned: OwnedGroup, set: number, named: boolean): void {
   // They were let go once, and perhaps twice: whoever takes them now must not lose them to that.
   owned.dismissed &= ~set;
   owned.clean &= ~set;

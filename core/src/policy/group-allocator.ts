@@ -1,11 +1,13 @@
 import type { Protocol } from '../protocol/protocol.js';
 import { bitsOf, pageBits } from '../region/words.js';
 import { Claiming } from './claiming.js';
+import { ClaimingMany } from './claiming-many.js';
 import { Custody } from './custody.js';
 import { explain } from './extents.js';
 import { Freeing } from './freeing.js';
 import { Gift } from './gift.js';
 import { Holdings } from './holdings.js';
+import type { ManyRequest } from './many.js';
 import { OwnWords } from './own-words.js';
 import type { Placement } from './placement.js';
 import { lowFragmentation } from './placements/low-fragmentation.js';
@@ -34,6 +36,7 @@ export class GroupAllocator implements Allocator {
   readonly #reading: TableReading;
   readonly #placement: Placement;
   readonly #claiming: Claiming;
+  readonly #many: ClaimingMany;
   readonly #custody: Custody;
   readonly #freeing: Freeing;
   readonly #takingOver: TakingOver;
@@ -47,6 +50,7 @@ export class GroupAllocator implements Allocator {
     this.#reading = new TableReading(words);
     this.#placement = context.placement ?? lowFragmentation;
     this.#claiming = new Claiming(words, this.#reading, this.#placement, this);
+    this.#many = new ClaimingMany(words, this.#reading, this.#claiming, this.#placement, this);
     this.#custody = new Custody(words, this);
     this.#freeing = new Freeing(words, this.#custody, this);
     this.#takingOver = new TakingOver(words, this.#reading);
@@ -81,6 +85,12 @@ export class GroupAllocator implements Allocator {
   }
   free(extent: Extent): Protocol<void> {
     return this.#freeing.free(extent);
+  }
+  allocateMany(request: ManyRequest): Protocol<readonly Extent[]> {
+    return this.#many.allocate(request);
+  }
+  freeMany(extents: readonly Extent[]): Protocol<void> {
+    return this.#many.free(extents);
   }
   surrender(): Protocol<void> {
     return this.#freeing.surrender();

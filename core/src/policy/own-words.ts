@@ -155,12 +155,12 @@ export class OwnWords {
     } catch (error) {
       if (!interrupted(error)) throw error;
     } finally {
-      if (found === undefined) this.#doubt(group);
+      if (found === undefined) this.mayHaveClaimed(group);
       else table.claiming.delete(group);
     }
     if (found === undefined) yield* this.repair();
     else if (found === expected) return table.own(group, low, before);
-    else table.observe(group, highHalf(found), lowHalf(found));
+    else this.observe(group, found);
     return undefined;
   }
 
@@ -200,7 +200,7 @@ export class OwnWords {
     } finally {
       for (let at = 0; at < length; at++) {
         if (known) table.claiming.delete(first + at);
-        else this.#doubt(first + at);
+        else this.mayHaveClaimed(first + at);
       }
     }
     if (!known) {
@@ -212,7 +212,7 @@ export class OwnWords {
       const group = first + at;
       if (at < claimed) owned.push(table.own(group, lows[at]!, before[at]!));
       else if (at > claimed) table.observe(group, 0, before[at]!);
-      else table.observe(group, highHalf(taken!), lowHalf(taken!));
+      else this.observe(group, taken!);
     }
     if (claimed === length && commit !== undefined) owned[0]!.low = commit;
     return owned;
@@ -263,17 +263,20 @@ export class OwnWords {
     if (!known) yield* this.repair();
   }
 
-  /** Changes own words in that order, none before those ahead of it. If this throws, the rest is owed. */
-  *changeAll(changes: readonly WordChange[]): Protocol<void> {
+  /**
+   * Changes own words in that order, none before those ahead of it. If this throws, the rest is owed.
+   * @param long whether runs over several groups may be among what is dropped
+   */
+  *changeAll(changes: readonly WordChange[], long = true): Protocol<void> {
     try {
-      yield* this.#changeAll(changes);
+      yield* this.#changeAll(changes, long);
     } catch (error) {
       if (!interrupted(error)) throw error;
       yield* this.repair();
     }
   }
 
-  *#changeAll(changes: readonly WordChange[]): Protocol<void> {
+  *#changeAll(changes: readonly WordChange[], long = true): Protocol<void> {
     const { table } = this;
     const { groupPages } = table;
     let done = 0;
@@ -283,7 +286,9 @@ export class OwnWords {
       const groups = new Set(changes.map(({ owned }) => owned.group));
       const whole = runBits(0, groupPages, false);
       const heads = changes
-        .filter(({ owned, bits }) => owned.low === whole && (bits & headMask) === 0 && groups.has(owned.group + 1))
+        .filter(
+          ({ owned, bits }) => long && owned.low === whole && (bits & headMask) === 0 && groups.has(owned.group + 1),
+        )
         .map(({ owned }) => ({ owned, mask: headMask, bits: headMask }));
       yield* this.#exchangeParts(heads, true);
       // What looks given is emptied before it is given up: if the answer to that is lost, and the word shows again what
@@ -352,9 +357,15 @@ export class OwnWords {
 
   // ---- doubt
 
-  #doubt(group: number): void {
+  /** A group that nobody seemed to own may be ours now, and must not stay so: it is to be read. */
+  mayHaveClaimed(group: number): void {
     this.#doubtful.add(group);
     this.trouble = true;
+  }
+
+  /** Takes note of a word that is not ours. */
+  observe(group: number, word: bigint): void {
+    this.table.observe(group, highHalf(word), lowHalf(word));
   }
 
   /** Words of other owners may have become ours, all that is in them: they are to be read. */

@@ -3,6 +3,7 @@ import type { Member } from '../protocol/membership.js';
 import type { Protocol } from '../protocol/protocol.js';
 import type { Geometry } from '../region/geometry.js';
 import type { Superblock } from '../region/superblock.js';
+import type { ManyRequest } from './many.js';
 import type { Placement } from './placement.js';
 
 /** Whose name an allocator acts in. It learns of a change (a new incarnation) by a new allocator. */
@@ -85,6 +86,14 @@ export interface Allocator {
    * @throws `StaleHandle` if it was freed before, `PermissionDenied` if another allocator gave it out, `Fenced`.
    */
   free(extent: Extent): Protocol<void>;
+  /**
+   * Claims many runs of the same size: all of them, or nothing. Absent: the policy has no way of its own, and
+   * the function `allocateMany` asks it run by run.
+   * @throws as `allocate`.
+   */
+  allocateMany?(request: ManyRequest): Protocol<readonly Extent[]>;
+  /** Gives many anonymous runs back. Absent as above. @throws as `free`; then none of them is freed. */
+  freeMany?(extents: readonly Extent[]): Protocol<void>;
   /** Withheld pages that were under construction and shall not be named after all become free. Others are left alone. */
   release(page: number, pages: number): Protocol<void>;
   /** The pages of an anonymous run become withheld ones, ready to be named. The extent is spent. */

@@ -13,7 +13,8 @@ const defaultTimeout = 10_000;
 export class Search {
   readonly #words: OwnWords;
   readonly #reading: TableReading;
-  readonly #request: AllocationRequest;
+  readonly #request: Pick<AllocationRequest, 'pages' | 'timeout'>;
+  readonly #refuse: () => ExomemError;
   /** When it gives up, if the table does not hold still. */
   #until: number | undefined;
   /** A digest of what the last scan saw. */
@@ -21,10 +22,17 @@ export class Search {
   /** Two scans in a row saw the same: there is nothing that was overlooked. */
   #settled = false;
 
-  constructor(words: OwnWords, reading: TableReading, request: AllocationRequest) {
+  /** @param refuse what to throw if nothing is left; default: for the one run of the request */
+  constructor(
+    words: OwnWords,
+    reading: TableReading,
+    request: Pick<AllocationRequest, 'pages' | 'timeout'>,
+    refuse?: () => ExomemError,
+  ) {
     this.#words = words;
     this.#reading = reading;
     this.#request = request;
+    this.#refuse = refuse ?? (() => this.#refusal(request.pages));
   }
 
   /** What is known to be free is all there is. */
@@ -53,7 +61,7 @@ export class Search {
         yield pause(0);
       } else {
         const empties = pages > table.groupPages ? table.empties() : [];
-        if (empties.length === 0) throw this.#refusal(pages);
+        if (empties.length === 0) throw this.#refuse();
         yield* words.changeAll(empties.map((owned) => ({ owned, mask: allMask, bits: 0 })));
       }
       this.#seen = undefined;

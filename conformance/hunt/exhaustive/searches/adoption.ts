@@ -20,7 +20,7 @@ function adoption(options: PlotOptions, more: PlotOptions, act: (plot: Plot) => 
 }
 
 /** An application that is kept loses nothing. */
-function keepsAll(plot: Plot): void {
+export function keepsAll(plot: Plot): void {
   plot.atEnd = {
     id: 'I5',
     sentence: 'What was given out is there at the end, whoever acts for it.',

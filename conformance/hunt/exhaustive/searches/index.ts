@@ -7,6 +7,7 @@ import { laneSearches } from './lanes.js';
 import { leaseSearches } from './lease.js';
 import { lifetimeSearches } from './lifetime.js';
 import { logSearches } from './log.js';
+import { manySearches } from './many.js';
 import { memberSearches } from './members.js';
 import { mergingSearches } from './merging.js';
 import { restartSearches } from './restart.js';
@@ -16,6 +17,7 @@ import { waitingSearches } from './waiting.js';
 /** What is searched, in the order of what builds on what. */
 export const searches: readonly Subject[] = [
   ...spaceSearches,
+  ...manySearches,
   ...logSearches,
   ...memberSearches,
   ...mergingSearches,

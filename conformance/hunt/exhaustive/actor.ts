@@ -9,6 +9,7 @@ import {
   beat,
   bequeath,
   bindingOf,
+  type Coordinator,
   collectLeavers,
   condemn,
   condemnStray,
@@ -29,6 +30,7 @@ import {
   joinMember,
   judgeSuspects,
   keepNot,
+  locked,
   type Member,
   type MemberCustodian,
   memberState,
@@ -122,6 +124,7 @@ export class Actor {
     this.identity = identity;
     this.identities.push(identity);
     this.allocator = atomic.create({ geometry, identity });
+    if (this.plot.locked) this.#coordinator = this.#coordination();
     this.replica = before ?? new NamespaceReplica(geometry);
     const half = arenaHalf(geometry, member.slot, member.incarnation);
     this.arena = arena ?? new RecordArena(half.offset, this.plot.arenaBytes);
@@ -137,6 +140,19 @@ export class Actor {
       if (was !== undefined && !this.replica.state.inodes.has(was.inode)) this.#orphaned(was, before.index);
     };
     if (this.plot.mutation?.enter !== undefined && this.name !== 'Z') this.plot.mutation.enter(this);
+  }
+
+  #coordinator: Coordinator | undefined;
+
+  #coordination(): Coordinator {
+    const { geometry, exclusion, mutation } = this.plot;
+    const policy = mutation?.coordination?.(locked) ?? locked;
+    return policy.coordinate!({ superblock: { wait: 1000 }, geometry, member: this.member, exclusion });
+  }
+
+  /** As its client runs it. */
+  coordinated<T>(protocol: Protocol<T>): Protocol<T> {
+    return this.#coordinator?.coordinate(protocol) ?? protocol;
   }
 
   /** All that it acts or has acted for. */
@@ -209,7 +225,8 @@ export class Actor {
       ...how,
       name,
       start: () => {
-        const shipped = this.gone ? undefined : start();
+        const made = this.gone ? undefined : start();
+        const shipped = made && this.coordinated(made);
         const protocol = shipped !== undefined && exclusion === 'wait' ? withoutRevoke(shipped) : shipped;
         return protocol !== undefined && mutation !== undefined ? mutate(protocol, mutation, this) : protocol;
       },
@@ -240,6 +257,8 @@ export class Actor {
     return this.does(
       `allocates ${pages}`,
       () => {
+        // One that found no place to join has no principal to allocate for.
+        if (this.allocator === undefined) return undefined;
         this.#asking = pages;
         this.#heard.push({ kind: 'asks' });
         this.sizes.add(pages);

@@ -20,7 +20,8 @@ const told = new Set(oracles.filter(({ decidedByBytes }) => !decidedByBytes).map
 /** Puts a superblock into a small region, so that who reads it knows where everything lies. */
 export function introduce(geometry: Geometry, memory: Uint8Array): void {
   const times = { lease: 10_000, delay: 2000, drift: 10_000, wait: 13_000, created: 0n };
-  const features = { version: formatVersion, compat: 0n, incompat: incompatible.atomic, roCompat: 0n };
+  const incompat = geometry.redoBytes > 0 ? incompatible.locked : incompatible.atomic;
+  const features = { version: formatVersion, compat: 0n, incompat, roCompat: 0n };
   const uuid = new Uint8Array(16).fill(7);
   const bytes = encodeSuperblock({ ...features, uuid, geometry, ...times });
   memory.set(bytes, 0);

@@ -12,6 +12,7 @@ import {
   userGroups,
 } from '@exomem/core';
 import type { Client, Moment } from './judgement.js';
+import { committed, pending } from './lock-invariant.js';
 import type { Held } from './told.js';
 
 /** Something that must be true; what is wrong, or undefined. */
@@ -94,7 +95,8 @@ export const grows: readonly Invariant<(moment: Moment, who: Client, change: Cha
     sentence:
       'An owned group word is changed by who acts for its owner, or after the death of that; anybody claims a free one.',
     from: 'told',
-    check: rightful,
+    // Under the lock that is judged when it is committed, whoever does it then.
+    check: (moment, who, change) => (moment.plot.locked ? undefined : rightful(moment, who, change)),
   },
   {
     id: 'I11',
@@ -102,6 +104,13 @@ export const grows: readonly Invariant<(moment: Moment, who: Client, change: Cha
       'Incarnations, laps, versions and published indexes only grow, and states follow each other as the format says.',
     from: 'bytes',
     check: grown,
+  },
+  {
+    id: 'I15',
+    sentence:
+      'The table changes only as the holder of the lock has committed, and is the last committed one when the lock is let go.',
+    from: 'bytes',
+    check: committed,
   },
   {
     id: 'R2',
@@ -137,6 +146,10 @@ function emptied(moment: Moment, _who: Client, { offset, before, after }: Change
     if (Number(word >> 48n) === principal && Number((word >> 32n) & 0xffffn) <= old.incarnation) {
       return `principal ${principal} is free, and group ${group} still shows it`;
     }
+  }
+  for (const word of pending(moment)) {
+    if (Number(word >> 48n) === principal && Number((word >> 32n) & 0xffffn) <= old.incarnation)
+      return `principal ${principal} is free, and will be shown by what was committed and is not done`;
   }
   return undefined;
 }
@@ -245,7 +258,8 @@ function disowned(moment: Moment, _who: Client, { offset }: Change): string | un
 
 const incarnationBits = 0xffffn << 32n;
 
-function rightful(moment: Moment, who: Client, { offset, before, after }: Change): string | undefined {
+/** R1 */
+export function rightful(moment: Moment, who: Client, { offset, before, after }: Change): string | undefined {
   const { groupOffset, groupCount } = moment.geometry;
   if (offset < groupOffset || offset >= groupOffset + groupCount * 8) return undefined;
   const principal = Number(before >> 48n);

@@ -1,12 +1,17 @@
 import type { Judge, Local, Moments, World, WorldChange } from '@exomem/conformance/simulator';
 import {
+  controlFields,
+  decodeLock,
   decodeMember,
+  decodeRedo,
   type Geometry,
   groupWordOffset,
   logSlotOffset,
   memberLineOffset,
   memberState,
   principalWordOffset,
+  type RedoRecord,
+  redoPlace,
   userGroups,
 } from '@exomem/core';
 import type { Actor } from './actor.js';
@@ -37,6 +42,10 @@ export interface Moment {
   principalWord(principal: number): bigint;
   memberWord(slot: number): bigint;
   root(): bigint;
+  /** The word of the lock, in a plot with one. */
+  lock(): bigint;
+  /** What the holder of the lock with that word has written. */
+  redo(lock: bigint): RedoRecord | undefined;
   /** The whole of it. */
   readonly world: World<Holdings, Heard>;
   readonly plot: Plot;
@@ -111,6 +120,16 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
   root(): bigint {
     return this.#moments.load(this.#world.region, this.geometry.controlOffset);
   }
+  lock(): bigint {
+    return this.#moments.load(this.#world.region, this.geometry.controlOffset + controlFields.lock);
+  }
+  redo(word: bigint): RedoRecord | undefined {
+    const { holder, token } = decodeLock(word);
+    const { offset, length } = redoPlace(this.geometry, holder, token);
+    const bytes = new Uint8Array(length);
+    this.#moments.read(this.#world.region, offset, bytes);
+    return decodeRedo(bytes, token, this.geometry.groupCount);
+  }
   get world(): World<Holdings, Heard> {
     return this.#world;
   }
@@ -181,7 +200,14 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
       groups,
       data: section(this.geometry.dataOffset),
       names: [control, log, arena, reserve],
-      tables: [control, section(memberOffset), section(principalOffset), groups, log],
+      tables: [
+        control,
+        section(controlOffset + controlFields.lock),
+        section(memberOffset),
+        section(principalOffset),
+        groups,
+        log,
+      ],
     };
     const holders = new Array(this.geometry.principalSlots + 1).fill(0);
     this.#memo = { seen: this.#witness.first, full: 0, holders };

@@ -60,10 +60,13 @@ export function exhaustive(names: readonly string[], options: ExhaustiveHunt = {
 }
 
 /** How much may go wrong, in words. */
-function boundOf({ bound: { crashes, losses, restarts = 0, ticks = 0 } }: (typeof searches)[number]): string {
+function boundOf({
+  bound: { crashes, losses, restarts = 0, ticks = 0, expiries = 0 },
+}: (typeof searches)[number]): string {
   const parts = [`at most ${crashes} deaths`, `${losses} lost replies`];
   if (restarts > 0) parts.push(`${restarts} restarts`);
   if (ticks > 0) parts.push(`${ticks} ticks`);
+  if (expiries > 0) parts.push(`${expiries} holders passed over too early`);
   return parts.join(', ');
 }
 

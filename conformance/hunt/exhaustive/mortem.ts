@@ -30,7 +30,7 @@ export function mortem(plot: Plot, restore: (bytes: Uint8Array) => void): string
   const groupWord = (group: number): bigint => plot.memory.load(groupWordOffset(plot.geometry, group));
   plot.simulation.runAlone(cleaner.simulated, {
     name: 'cleans up',
-    start: () => cleaner.cleanUp(),
+    start: () => cleaner.coordinated(cleaner.cleanUp()),
     ended: ({ error }) => {
       if (error !== undefined) throw error;
     },

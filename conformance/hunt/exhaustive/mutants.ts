@@ -22,6 +22,7 @@ import {
 } from '@exomem/core';
 import type { Actor } from './actor.js';
 import { manyMutants } from './many-mutants.js';
+import { lockMutants } from './mutants-locked.js';
 import type { Mutation } from './mutation.js';
 import { searches } from './searches/index.js';
 import { explore } from './subject.js';
@@ -90,6 +91,7 @@ function interrupted(error: unknown): boolean {
 
 export const mutants: readonly Mutant[] = [
   ...manyMutants,
+  ...lockMutants,
   {
     name: 'a claim does not read the own principal behind it, and the lane is not shut out',
     search: 'allocate-recover',

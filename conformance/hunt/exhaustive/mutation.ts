@@ -18,6 +18,8 @@ export interface Mutation {
   readonly custodian?: (custodian: MemberCustodian) => MemberCustodian;
   /** Changes what adopts with. */
   readonly policy?: (policy: AllocationPolicy) => AllocationPolicy;
+  /** Changes what coordinates, in a plot with the lock. */
+  readonly coordination?: (policy: AllocationPolicy) => AllocationPolicy;
   /** Adopts as if the dead had been shut out. */
   readonly inPlace?: boolean;
   /** Who writes into a page that another gave to a file has not pinned its lookup. */

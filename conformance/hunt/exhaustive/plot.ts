@@ -44,6 +44,8 @@ export interface PlotOptions {
   readonly wordByWord?: boolean;
   /** `wait`: nobody can be shut out, and whoever is declared dead goes on. Default `revoke`. */
   readonly exclusion?: 'revoke' | 'wait';
+  /** The table is changed under the lock. */
+  readonly locked?: boolean;
   /** Milliseconds. A plot with a lease has a clock; who watches waits for so long, by its own clock. */
   readonly lease?: number;
   readonly wait?: number;
@@ -72,6 +74,7 @@ export class Plot implements Scene<Holdings, Heard> {
   readonly lease: number;
   readonly wait: number;
   readonly time: (client: number, clock: number) => number;
+  readonly locked: boolean;
   readonly #again: (() => Plot) | undefined;
   #judge: Judgement | undefined;
   /** Set by a search: what must be true of its end beside the rest. */
@@ -85,6 +88,7 @@ export class Plot implements Scene<Holdings, Heard> {
     this.auditor = options.auditor;
     this.arenaBytes = options.arena ?? geometry.arenaBytes / 2;
     const { lease = 0, wait = 0, time = (_client, clock) => clock } = options;
+    this.locked = options.locked ?? false;
     this.timed = options.lease !== undefined;
     [this.lease, this.wait, this.time] = [lease, wait, time];
     this.memory = blank(geometry);
@@ -111,13 +115,17 @@ export class Plot implements Scene<Holdings, Heard> {
     const { controlOffset, memberOffset, principalOffset, groupOffset, logOffset, arenaOffset, dataOffset } =
       this.geometry;
     const principals = principalOffset - (principalOffset % 64);
+    // The lock, and what is done under it: what others read seldom changes with them.
+    const [lock, redo] = this.locked ? [[controlOffset + controlFields.lock], [this.geometry.redoOffset]] : [[], []];
     return [
       controlOffset,
+      ...lock,
       memberOffset,
       principals,
       groupOffset,
       logOffset,
       arenaOffset,
+      ...redo,
       dataOffset,
       this.reserveOffset,
     ];
@@ -197,6 +205,10 @@ export class Plot implements Scene<Holdings, Heard> {
     const { geometry } = this;
     const { memberOffset, principalOffset, groupOffset, logOffset, arenaOffset, dataOffset, controlOffset } = geometry;
     if (offset >= dataOffset) return `page ${(offset - dataOffset) / geometry.pageSize}`;
+    if (this.locked && offset >= geometry.redoOffset) {
+      const at = offset - geometry.redoOffset;
+      return `redo slot ${Math.floor(at / geometry.redoBytes)}+${at % geometry.redoBytes}`;
+    }
     if (offset >= arenaOffset) {
       const at = offset - arenaOffset;
       return `arena ${Math.floor(at / geometry.arenaBytes)}+${at % geometry.arenaBytes}`;
@@ -211,6 +223,7 @@ export class Plot implements Scene<Holdings, Heard> {
       return `member ${Math.floor((offset - memberOffset) / 256)} ${what}`;
     }
     if (offset === controlOffset + controlFields.root) return 'the root';
+    if (offset === controlOffset + controlFields.lock) return 'the lock';
     return `offset ${offset}`;
   }
 }
@@ -225,8 +238,10 @@ function smallest(options: PlotOptions): Geometry {
     principals = 4,
     logSlots = 8,
     arenaBytes = 8192,
+    locked = false,
   } = options;
-  const key = [groups, groupPages, reserve, members, principals, logSlots, arenaBytes].join();
+  const redoBytes = locked ? 512 : 0;
+  const key = [groups, groupPages, reserve, members, principals, logSlots, arenaBytes, redoBytes].join();
   const known = geometries.get(key);
   if (known !== undefined) return known;
   const plan = {
@@ -235,6 +250,7 @@ function smallest(options: PlotOptions): Geometry {
     principalSlots: principals,
     logSlots,
     arenaBytes,
+    redoBytes,
     reserveGroups: reserve,
   };
   for (let size = 4096 * groupPages * (groups + reserve); ; size += 4096) {

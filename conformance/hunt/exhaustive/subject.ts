@@ -11,6 +11,8 @@ export interface Bound {
   readonly restarts?: number;
   /** How far the clock goes. */
   readonly ticks?: number;
+  /** How often who waits for the lock takes its holder for one that has stopped, wrongly. */
+  readonly expiries?: number;
 }
 
 /** A search: a small world, and how much may go wrong in it. */

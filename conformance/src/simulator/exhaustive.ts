@@ -80,7 +80,18 @@ export function retrace<Held, Heard>(
 }
 
 /** What may happen next: a kind, a client, and for some of them one of its operations. */
-const kinds = { step: 0, begin: 1, land: 2, lose: 3, abort: 4, crash: 5, end: 6, restart: 7, tick: 8 } as const;
+const kinds = {
+  step: 0,
+  begin: 1,
+  land: 2,
+  lose: 3,
+  abort: 4,
+  crash: 5,
+  end: 6,
+  restart: 7,
+  tick: 8,
+  expire: 9,
+} as const;
 const code = (kind: number, client = 0, task = 0): number => kind * 1024 + client * 32 + task;
 
 const stateLimit = 10_000_000;
@@ -111,6 +122,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   #crashes = 0;
   #restarts = 0;
   #ticks = 0;
+  #expiries = 0;
 
   // What happened just now.
   actor = 0;
@@ -165,7 +177,8 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   }
 
   #begin(): void {
-    const { losses, aborts, crashes, restarts = 0, ticks = 0 } = this.#faults;
+    const { losses, aborts, crashes, restarts = 0, ticks = 0, expiries = 0 } = this.#faults;
+    this.#expiries = expiries;
     [this.#losses, this.#aborts, this.#crashes, this.#restarts, this.#ticks] = [
       losses,
       aborts,
@@ -288,7 +301,9 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     const row = this.#row;
     row[0] = this.region;
     row[1] = this.memo;
-    row[2] = (((this.#ticks * 16 + this.#restarts) * 16 + this.#crashes) * 16 + this.#losses) * 16 + this.#aborts;
+    row[2] =
+      ((((this.#ticks * 16 + this.#expiries) * 16 + this.#restarts) * 16 + this.#crashes) * 16 + this.#losses) * 16 +
+      this.#aborts;
     for (let at = 0; at < this.locals.length; at++) row[at + 3] = this.locals[at]!.id;
     const known = this.#states.count;
     const number = this.#states.intern(row);
@@ -306,7 +321,8 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     this.#losses = (left >>> 4) & 15;
     this.#crashes = (left >>> 8) & 15;
     this.#restarts = (left >>> 12) & 15;
-    this.#ticks = left >>> 16;
+    this.#expiries = (left >>> 16) & 15;
+    this.#ticks = left >>> 20;
     for (let at = 0; at < this.locals.length; at++) this.locals[at] = this.#rolls[at]!.at(states.at(state, at + 3));
   }
 
@@ -327,20 +343,27 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       return 1;
     }
     if (quiet) out[count++] = code(kinds.end);
+    let goes = false;
     for (let client = 0; client < locals.length; client++) {
       const local = locals[client]!;
       if (!local.still) {
         const { orders, ready } = local.node;
         for (let task = 0; task < orders.length; task++) {
-          if (this.#ready(local, orders[task]!)) out[count++] = code(kinds.step, client, task);
+          if (!this.#ready(local, orders[task]!)) continue;
+          out[count++] = code(kinds.step, client, task);
+          goes = true;
         }
-        if (ready) out[count++] = code(kinds.begin, client);
+        if (ready) {
+          out[count++] = code(kinds.begin, client);
+          goes = true;
+        }
       }
       if (local.strays.length > 0) out[count++] = code(kinds.land, client);
     }
     if (quiet) return count;
     if (this.#ticks > 0) out[count++] = code(kinds.tick);
     if (this.#restarts > 0) out[count++] = code(kinds.restart);
+    if (!goes || this.#expiries > 0) count = this.#expirations(out, count);
     if (count === 0) throw new Error('nobody can go on, and not all is done');
     for (let client = 0; client < locals.length; client++) {
       const local = locals[client]!;
@@ -358,7 +381,21 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     return count;
   }
 
+  /** Whoever watches a word that is as it was may find that its time is over. */
+  #expirations(out: Int32Array, from: number): number {
+    let count = from;
+    for (const local of this.locals) {
+      if (local.still) continue;
+      for (const [task, order] of local.node.orders.entries()) {
+        if (order.control?.op !== 'watch' || this.#ready(local, order)) continue;
+        out[count++] = code(kinds.expire, local.index, task);
+      }
+    }
+    return count;
+  }
+
   #ready({ node, strays, flights }: Local<Held, Heard>, { control }: Order): boolean {
+    if (control?.op === 'watch') return this.moments.load(this.region, control.offset) !== control.word;
     if (control?.op !== 'drain') return true;
     // Until what is on its way has arrived; if everybody waits for that, the lane begins a new epoch by itself.
     if (strays.length === 0 && !flights.some((flight) => flight?.begun)) return true;
@@ -433,6 +470,10 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
         this.#restarts--;
         this.#restart();
         break;
+      case kinds.expire:
+        this.#expiries = Math.max(0, this.#expiries - 1);
+        this.#expire(local, task);
+        break;
       case kinds.tick:
         this.#ticks--;
         this.#chronicle?.event({ name: 'the clock' }, `shows ${this.clock}`);
@@ -447,7 +488,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     const flight = flights[task];
     const automaton = this.#automata[local.index]!;
     const op = order.control?.op;
-    if (local.cut & (1 << order.lane) && (flight !== undefined || op === 'bind' || op === 'revoke')) {
+    if (local.cut & (1 << order.lane) && (flight !== undefined || op === 'bind' || op === 'revoke' || op === 'watch')) {
       this.#chronicle?.event({ name: this.#names[local.index]! }, 'finds the connection broken');
       this.#go(local, automaton.failed(node, task, 'OutcomeUnknown'), local.strays);
       return;
@@ -524,6 +565,9 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       case 'now':
         this.#go(local, automaton.told(local.node, task, undefined, this.#time(local.index, this.clock)), local.strays);
         return;
+      case 'watch':
+        this.#go(local, automaton.told(local.node, task, undefined, 0), local.strays);
+        return;
       case 'bind': {
         const { member } = control as { member: MemberBinding };
         if (this.#alive(member)) {
@@ -544,6 +588,11 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       default:
         this.#go(local, automaton.told(local.node, task), local.strays);
     }
+  }
+
+  #expire(local: Local<Held, Heard>, task: number): void {
+    this.#chronicle?.event({ name: this.#names[local.index]! }, 'has seen that word for long enough');
+    this.#go(local, this.#automata[local.index]!.told(local.node, task, undefined, 1), local.strays);
   }
 
   #alive({ offset, incarnation }: MemberBinding): boolean {

@@ -14,6 +14,11 @@ export interface Faults {
    * and each lane must be bound again. In exhaustive searches only.
    */
   readonly restarts?: number;
+  /**
+   * How often who watches a word takes it for one that stood still for the time, although others could go on. Where nobody else
+   * can go on that is no fault, and happens as often as it must. In exhaustive searches only.
+   */
+  readonly expiries?: number;
   /** How far the clock goes, in steps of a simulation that is `timed`. In exhaustive searches only. */
   readonly ticks?: number;
 }

@@ -118,6 +118,13 @@ export class Simulation {
       }
       if (client.ready) actions.push({ kind: 'begin', client });
     }
+    // Time goes on for whoever watches a word when nothing else can.
+    if (actions.length === 0) {
+      for (const client of this.clients) {
+        if (client.dead) continue;
+        for (const task of client.tasks) if (isWatch(task.pending)) actions.push({ kind: 'step', task });
+      }
+    }
     // Whoever waits lets those go first that have waited longer.
     if (this.#waits) actions.sort((one, other) => lastTurn(one) - lastTurn(other));
     for (const client of this.clients) if (client.limbo.length > 0) actions.push({ kind: 'land', client });
@@ -209,6 +216,7 @@ export class Simulation {
   #ready(task: Task): boolean {
     const { client, pending } = task;
     if (client.dead || pending === undefined) return false;
+    if (isWatch(pending)) return this.memory.load(pending.offset) !== pending.word;
     if (pending instanceof Execution || pending.op !== 'drain') return true;
     // Until what is on its way has arrived; if everybody waits for that, the lane begins a new epoch by itself.
     if (client.limbo.length === 0 && !client.tasks.some((one) => underWay(one.pending))) return true;
@@ -297,6 +305,12 @@ export class Simulation {
         this.revoke(step.member);
         this.#answer(task, undefined);
         return;
+      case 'watch': {
+        const changed = this.memory.load(step.offset) !== step.word;
+        if (!changed && !this.#timeless) this.#clock += step.milliseconds;
+        this.#answer(task, changed ? 0 : 1);
+        return;
+      }
       case 'now':
         this.#answer(task, this.#clock);
         return;
@@ -422,6 +436,11 @@ function underWay(pending: Execution | ControlStep | undefined): boolean {
   return pending instanceof Execution && pending.begun && !pending.done;
 }
 
+/** Whether it waits for a word to change. */
+function isWatch(pending: Execution | ControlStep | undefined): pending is ControlStep & { op: 'watch' } {
+  return pending !== undefined && !(pending instanceof Execution) && pending.op === 'watch';
+}
+
 function lastTurn(action: Action): number {
   if (action.kind === 'step') return action.task.turn;
   return action.kind === 'begin' ? action.client.turn : 0;
@@ -434,6 +453,7 @@ function isControl(step: Step): step is ControlStep {
     case 'revoke':
     case 'drain':
     case 'pause':
+    case 'watch':
     case 'now':
     case 'wallClock':
     case 'random':

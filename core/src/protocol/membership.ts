@@ -1,4 +1,4 @@
-import { ExomemError } from '../errors.js';
+import { ExomemError, isExomemError } from '../errors.js';
 import type { Identity } from '../policy/policy.js';
 import { exchangeSurely, fenced, giveAway, interrupted, reloadWords, surely } from '../policy/resolve.js';
 import { crc32c } from '../region/crc32c.js';
@@ -31,7 +31,7 @@ import type { BatchAnswer } from '../transport/step.js';
 import { compareExchange, load, read, write } from '../transport/step.js';
 import type { MemberBinding } from '../transport/transport.js';
 import { type Exclusion, shutOut } from './exclusion.js';
-import { batch, drain, type Protocol, pause, random } from './protocol.js';
+import { batch, drain, type Protocol, pause, random, watch } from './protocol.js';
 
 /** A member slot that is ours. */
 export interface Member {
@@ -357,7 +357,11 @@ export function* handOver(geometry: Geometry, identity: Identity, to: MemberLine
  * makes it right: `wait` that the caller has seen that word for the wait of the region.
  * @throws `Unproven` where it takes a proof of its end, and there is none: nothing has happened then.
  */
-export function* fenceMember(geometry: Geometry, line: MemberLine, exclusion: Exclusion = 'revoke'): Protocol<boolean> {
+export function* fenceMember(
+  geometry: Geometry,
+  line: Pick<MemberLine, 'slot' | 'incarnation' | 'word'>,
+  exclusion: Exclusion = 'revoke',
+): Protocol<boolean> {
   const binding = bindingOf(geometry, line.slot, line.incarnation);
   const fencedWord = encodeMember({ ...decodeMember(line.word), state: memberState.fenced });
   // A proof stays one; but who is shut out before it is declared dead could have moved in between.
@@ -365,6 +369,31 @@ export function* fenceMember(geometry: Geometry, line: MemberLine, exclusion: Ex
   if ((yield* exchangeSurely(binding.offset, line.word, fencedWord)) !== line.word) return false;
   if (exclusion === 'revoke') yield* surely({ op: 'revoke', member: binding });
   return true;
+}
+
+/**
+ * Declares a member dead that others wait for and that does not go on, although its heart may beat. Where it cannot be shut out
+ * it must not be: then its word has to stand still for the wait, too. Whether it is dead now.
+ */
+export function* declareDead(
+  geometry: Geometry,
+  { slot, incarnation, offset }: MemberBinding,
+  { exclusion, wait, attempts }: { exclusion: Exclusion; wait: number; attempts: number },
+): Protocol<boolean> {
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const word = (yield* surely(load(offset))) as bigint;
+    const now = decodeMember(word);
+    const alive = now.state === memberState.joining || now.state === memberState.active;
+    if (!alive || now.incarnation !== incarnation) return true;
+    if (exclusion === 'wait' && !(yield watch(offset, word, wait))) return false;
+    try {
+      if (yield* fenceMember(geometry, { slot, incarnation, word }, exclusion)) return true;
+    } catch (error) {
+      if (!isExomemError(error, 'Unproven')) throw error;
+      return false;
+    }
+  }
+  return false;
 }
 
 function wordBytes(word: bigint): Uint8Array {

@@ -17,6 +17,11 @@ export type ControlStep =
   /** Wait until nothing that this client sent is unanswered on any lane. */
   | { readonly op: 'drain' }
   | { readonly op: 'pause'; readonly milliseconds: number }
+  /**
+   * Wait until the word at `offset` is another one than `word`, or this client has seen it unchanged for so many milliseconds by
+   * its own clock. Answers 1 if it has, 0 if the word is another one.
+   */
+  | { readonly op: 'watch'; readonly offset: number; readonly word: bigint; readonly milliseconds: number }
   /** Monotonic milliseconds; answers a number. */
   | { readonly op: 'now' }
   /** Nanoseconds since 1970 for attributes of files, never for a decision; answers a bigint. */
@@ -66,4 +71,10 @@ export const drain: ControlStep = { op: 'drain' };
 export const now: ControlStep = { op: 'now' };
 export const wallClock: ControlStep = { op: 'wallClock' };
 export const random: ControlStep = { op: 'random' };
+export const watch = (offset: number, word: bigint, milliseconds: number): ControlStep => ({
+  op: 'watch',
+  offset,
+  word,
+  milliseconds,
+});
 export const pause = (milliseconds: number): ControlStep => ({ op: 'pause', milliseconds });

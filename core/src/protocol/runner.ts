@@ -1,7 +1,8 @@
 import { ExomemError } from '../errors.js';
 import type { Coordinator } from '../policy/policy.js';
 import type { Awaitable, Session } from '../transport/transport.js';
-import type { Protocol, Step, StepResult } from './protocol.js';
+import type { ControlStep, Protocol, Step, StepResult } from './protocol.js';
+import { Watcher } from './watcher.js';
 
 /** Time and chance, which core takes as parameters. */
 export interface Surroundings {
@@ -52,6 +53,8 @@ function execute(step: Step, bench: Bench, wait: boolean): Awaitable<StepResult 
     case 'pause':
       if (wait) return bench.surroundings.sleep(step.milliseconds);
       return bench.surroundings.sleepSync(step.milliseconds);
+    case 'watch':
+      return wait ? watchAsync(step, bench) : watchSync(step, bench);
     case 'now':
       return bench.surroundings.now();
     case 'wallClock':
@@ -60,6 +63,32 @@ function execute(step: Step, bench: Bench, wait: boolean): Awaitable<StepResult 
       return bench.surroundings.random();
   }
 }
+
+type Watch = ControlStep & { op: 'watch' };
+
+async function watchAsync(step: Watch, { session, surroundings }: Bench): Promise<number> {
+  const watcher = new Watcher(step.milliseconds);
+  for (;;) {
+    const before = surroundings.now();
+    const same = (await session.load(step.offset)) === step.word;
+    if (!same) return 0;
+    if (watcher.saw(before, surroundings.now())) return 1;
+    await surroundings.sleep(watcher.delay);
+  }
+}
+
+function watchSync(step: Watch, { session, surroundings }: Bench): number {
+  const watcher = new Watcher(step.milliseconds);
+  for (;;) {
+    const before = surroundings.now();
+    // Whoever changes the word needs no longer than this for it, as a rule.
+    for (let spin = 0; spin < spins; spin++) if (session.load(step.offset) !== step.word) return 0;
+    if (watcher.saw(before, surroundings.now())) return 1;
+    surroundings.sleepSync(watcher.delay);
+  }
+}
+/** Looks at a word between two sleeps. */
+const spins = 64;
 
 const stop = { stopOnFail: true } as const;
 

@@ -203,6 +203,11 @@ export function arenaHalf(geometry: Geometry, slot: number, incarnation: number)
 export function defaultRedoBytes(size: number, memberSlots: number): number {
   return clamp(powerOfTwo(size / 128 / memberSlots), 1024, 16 * KiB);
 }
+/** Where the holder of a token writes what it does: places by turns, so that none is written while it is read. */
+export function redoPlace(geometry: Geometry, slot: number, token: number): { offset: number; length: number } {
+  const length = geometry.redoBytes / 2;
+  return { offset: geometry.redoOffset + slot * geometry.redoBytes + (token % 2) * length, length };
+}
 /** Groups that user allocations may take: the first so many. */
 export function userGroups(geometry: Geometry): number {
   return geometry.groupCount - geometry.reserveGroups;

@@ -86,6 +86,27 @@ export function decodeRoot(word: bigint): { version: number; page: number } {
 export const maxRootVersion = 2 ** 28 - 1;
 export const maxUserRootVersion = maxRootVersion - 65_536;
 
+/** Lock of the lock variant: `{token:46 | state:2 | holder:16}`; the holder is a member slot, 0 while the lock is free. */
+export const lockState = { free: 0, held: 1, commit: 2 } as const;
+export interface LockWord {
+  /** Raised by whoever takes the lock; so no word of it is ever seen again once it has gone. */
+  readonly token: number;
+  readonly state: number;
+  readonly holder: number;
+}
+export const maxLockToken = 2 ** 46 - 1;
+
+export function encodeLock({ token, state, holder }: LockWord): bigint {
+  return (BigInt(token) << 18n) | (BigInt(state) << 16n) | BigInt(holder);
+}
+export function decodeLock(word: bigint): LockWord {
+  return {
+    token: Number(word >> 18n),
+    state: Number((word >> 16n) & 3n),
+    holder: Number(word & 0xffffn),
+  };
+}
+
 /** What somebody wants of a member: room or (with 0 pages) a look at the principal table; or that an application moves. */
 export const wantedKind = { room: 0, migrate: 1 } as const;
 

@@ -42,7 +42,7 @@ export class Composition {
     this.#register('transport', 'file', 'exomem', async () =>
       (await import('../image/file-transport.js')).fileTransport(),
     );
-    for (const name of ['atomic'] as const) {
+    for (const name of ['atomic', 'locked'] as const) {
       this.#register('policy', name, 'exomem', async () => (await import('@exomem/core'))[name]);
     }
     this.#register('host', defaultHost, 'exomem', async () => (await import('@exomem/mount')).fuseNative());

@@ -6,6 +6,7 @@ import { graceSearches } from './grace.js';
 import { laneSearches } from './lanes.js';
 import { leaseSearches } from './lease.js';
 import { lifetimeSearches } from './lifetime.js';
+import { lockedSearches } from './locked.js';
 import { logSearches } from './log.js';
 import { manySearches } from './many.js';
 import { memberSearches } from './members.js';
@@ -30,4 +31,5 @@ export const searches: readonly Subject[] = [
   ...deathSearches,
   ...restartSearches,
   ...leaseSearches,
+  ...lockedSearches,
 ];

@@ -142,6 +142,18 @@ assert os.pread(f, 3, 0) == b'new' and m[:3] == b'new'
   );
 });
 
+limit('removed-elsewhere', async () => {
+  const other = (await world.mount(appliance.url)).dir;
+  const file = await fs.open(join(dir, 'elsewhere'), 'w+');
+  await file.write('text');
+  await file.sync();
+  await fs.unlink(join(other, 'elsewhere'));
+  assert.is(await errno(file.stat()), 'ENOENT');
+  const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
+  assert.is(buffer.toString(), 'text');
+  await file.close();
+});
+
 test('what is declared and not held against the host here is what needs a race, another user or a full region', () => {
   const rest = [...declared.keys()].filter((name) => !tested.has(name)).sort();
   assert.equal(rest, [

@@ -45,6 +45,35 @@ test('one that does not ends with 10, and the line of the report shows it again'
   for (const line of counterexample!.split('\n')) assert.match(told, line.trim());
 });
 
+test('a directory is a file system that is held to laws', async () => {
+  using folder = new Folder();
+  const dir = folder.at('.');
+  const args = [
+    'conform',
+    '--mount',
+    dir,
+    dir,
+    '--live',
+    '--lacks',
+    'far',
+    '--law',
+    'names',
+    '--law',
+    'far',
+    '--law',
+    'live',
+  ];
+  const kept = await exomem([...args, '--budget', '2s']);
+  assert.is(kept.code, 0, kept.stderr);
+  assert.match(String(kept.stdout), /^skip {2}far: it declares to lack offsets past 4 GiB$/m);
+  assert.match(String(kept.stdout), /: 2 laws kept, 0 broken, 1 skipped; seed /);
+  const wrong = await exomem(['conform', '--mount', dir, '--lacks', 'link', '--law', 'declarations', '--json']);
+  assert.is(wrong.code, 10, wrong.stderr);
+  const { failure } = (JSON.parse(String(wrong.stdout)) as Report).laws[0]!;
+  assert.is(failure!.again, `exomem conform --mount ${dir} --lacks link --law declarations`);
+  assert.is((await exomem(failure!.again.split(' ').slice(1))).code, 10);
+});
+
 test('a history is held against linearizability', async () => {
   const event = (client: string, start: number, more: object): string =>
     JSON.stringify({
@@ -93,6 +122,12 @@ test('what makes no sense is told in one line', async () => {
     [[fine, '--seed', 'x'], 2, /no seed: x/],
     [[fine, '--path', '0:1'], 2, /says nothing by itself/],
     [[fine, '--budget', '5'], 2, /no duration/],
+    [[], 2, /nothing is named/],
+    [[fine, '--mount', folder.at('.')], 2, /are two subjects/],
+    [[fine, '--live'], 2, /are about directories/],
+    [['--mount', folder.at('.'), folder.at('.'), folder.at('.')], 2, /3 directories are named/],
+    [['--mount', folder.at('.'), '--lacks', 'x'], 2, /nothing is called x: there are link /],
+    [['--mount', folder.at('none')], 2, /is no directory that can be listed: ENOENT/],
     [[fine, '--law', 'edges', '--junit', folder.at('no/such/folder')], 3, /no such file/],
   ];
   for (const [args, code, says] of cases) {

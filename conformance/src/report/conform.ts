@@ -1,3 +1,4 @@
+import { mountLaws, mountName } from '../mount-laws/index.js';
 import { policyLaws } from '../policy-laws/index.js';
 import type { Law } from '../transport-laws/case.js';
 import type { Found } from '../transport-laws/corpus.js';
@@ -61,7 +62,7 @@ export async function conform(subject: Subject, options: ConformOptions = {}): P
   const all = [...verdicts.values()];
   const count = (status: Verdict['status']): number => all.filter((verdict) => verdict.status === status).length;
   return {
-    subject: subject.kind === 'transport' ? subject.transport.name : subject.policy.name,
+    subject: subjectName(subject),
     kind: subject.kind,
     seed,
     rounds,
@@ -71,6 +72,11 @@ export async function conform(subject: Subject, options: ConformOptions = {}): P
     skipped: count('skipped'),
     laws: all,
   };
+}
+
+function subjectName(subject: Subject): string {
+  if (subject.kind === 'mount') return mountName(subject.mount);
+  return subject.kind === 'transport' ? subject.transport.name : subject.policy.name;
 }
 
 function lawsOf(subject: Subject, options: ConformOptions, seed: number): Law[] {
@@ -83,6 +89,16 @@ function lawsOf(subject: Subject, options: ConformOptions, seed: number): Law[] 
       ...common,
       schedules: Math.ceil(2_000 * share),
       patience: Math.ceil(10_000 * share),
+    });
+  }
+  if (subject.kind === 'mount') {
+    const { dir, dir2, ...declared } = subject.mount;
+    return mountLaws(dir, dir2, {
+      ...declared,
+      ...common,
+      ...(options.patience === undefined ? {} : { patience: options.patience }),
+      runs: Math.ceil(50 * share),
+      rounds: Math.ceil(200 * share),
     });
   }
   const { synchronous } = subject.transport.capabilities;

@@ -1,6 +1,8 @@
 import type { Report, Verdict } from './report.js';
 import { failureText } from './text.js';
 
+const kinds = { transport: 'transports', policy: 'policies', mount: 'file systems' } as const;
+
 /** A report as a JUnit file: one test suite, a case for each law. */
 export function reportJUnit(report: Report): string {
   const { subject, passed, failed, skipped, milliseconds, seed } = report;
@@ -9,7 +11,7 @@ export function reportJUnit(report: Report): string {
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites ${counts} time="${time}">`,
-    `  <testsuite name="${quote(`laws of ${report.kind === 'policy' ? 'policies' : 'transports'}: ${subject}`)}" ${counts} time="${time}">`,
+    `  <testsuite name="${quote(`laws of ${kinds[report.kind]}: ${subject}`)}" ${counts} time="${time}">`,
     `    <properties><property name="seed" value="${seed}"/></properties>`,
     ...report.laws.map((verdict) => testCase(subject, verdict)),
     '  </testsuite>',

@@ -1,7 +1,7 @@
 /** What a run of the kit found, as plain data. */
 export interface Report {
   readonly subject: string;
-  readonly kind: 'transport' | 'policy';
+  readonly kind: 'transport' | 'policy' | 'mount';
   /** Where chance began. */
   readonly seed: number;
   /** How often each law was held, each time by other chances. */

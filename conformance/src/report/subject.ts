@@ -1,4 +1,5 @@
 import type { AllocationPolicy } from '@exomem/core';
+import type { MountSubject } from '../mount-laws/index.js';
 import type { PolicySubject } from '../policy-laws/index.js';
 import { SubjectUnfit } from '../transport-laws/fitness.js';
 import { type TransportModule, transportSubject } from '../transport-laws/module.js';
@@ -13,7 +14,8 @@ export type ConformModule =
 /** What is held to the laws. */
 export type Subject =
   | { readonly kind: 'transport'; readonly transport: TransportSubject }
-  | { readonly kind: 'policy'; readonly policy: PolicySubject };
+  | { readonly kind: 'policy'; readonly policy: PolicySubject }
+  | { readonly kind: 'mount'; readonly mount: MountSubject };
 
 const transportSketch =
   'export default { setup: ({ bytes }) => ({ transport: mine(), url: "mine:region", teardown() {} }) } for a transport';

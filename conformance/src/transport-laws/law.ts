@@ -92,10 +92,11 @@ interface Property<T> {
   readonly tell: ((value: T) => string) | undefined;
 }
 
-async function holdProperty<T>(
-  draft: Draft,
-  subject: TransportSubject,
-  effort: Effort,
+/** Holds a property of a law against random values. @throws `LawBroken` with the simplest case that breaks it */
+export async function holdProperty<T>(
+  draft: { readonly id: string },
+  subject: { readonly name: string },
+  effort: Pick<Effort, 'runs' | 'seed' | 'replay' | 'corpus' | 'command' | 'patience'>,
   { values, check, tell = fc.stringify }: Property<T>,
 ): Promise<void> {
   const property = fc.asyncProperty(values, check);

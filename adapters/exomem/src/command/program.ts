@@ -394,16 +394,20 @@ now is not there when it is loaded: other memory without a name is free in it.`,
   ).option('-n, --no-clobber', 'refuse names that exist; without it their files are replaced');
 
   command(
-    'conform <module>',
-    'Hold a transport or an allocation policy of yours to the laws that every one has to keep.',
+    'conform [module]',
+    'Hold a transport, an allocation policy or a file system of yours to the laws that every one has to keep.',
     [
       'exomem conform ./my-transport.js',
       'exomem conform ./my-transport.js --budget 5m --junit laws.xml',
       'exomem conform ./my-policy.js --law exclusive --seed 7 --path 3:0      # as a report says',
+      'exomem conform --mount /mnt/a /mnt/b --lacks replace-open      # two mounts of one file system',
     ],
-    async (context, module: string, options: import('../commands/conform.js').ConformFlags) =>
+    async (context, module: string | undefined, options: import('../commands/conform.js').ConformFlags) =>
       (await import('../commands/conform.js')).conformModule(context, module, options),
   )
+    .option('--mount <dir...>', 'no module: a directory, or the same directory by two mounts')
+    .option('--live', 'with --mount: it declares that what stays open shows what the other mount synced')
+    .option('--lacks <what>', `with --mount: it declares to lack something; may be repeated`, collect)
     .option('--law <id>', 'this law alone; may be repeated', collect)
     .option('--seed <number>', 'where chance begins')
     .option('--path <path>', 'with --law and --seed: the very case that a report names')

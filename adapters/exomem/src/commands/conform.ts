@@ -3,7 +3,9 @@ import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import {
   conform,
+  type Lack,
   type Law,
+  mountLacks,
   reportJUnit,
   reportText,
   type Subject,
@@ -20,6 +22,9 @@ import { parseDuration } from '../command/quantity.js';
 import { localFailure } from './local.js';
 
 export interface ConformFlags {
+  readonly mount?: string[];
+  readonly live?: boolean;
+  readonly lacks?: string[];
   readonly law?: string[];
   readonly seed?: string;
   readonly path?: string;
@@ -28,13 +33,18 @@ export interface ConformFlags {
   readonly junit?: string;
 }
 
-/** Loads a module, holds what it exports to the laws, and reports. */
-export async function conformModule(context: Context, specifier: string, flags: ConformFlags): Promise<number> {
+/** Loads a module, or takes directories, holds what it exports or they show to the laws, and reports. */
+export async function conformModule(
+  context: Context,
+  module: string | undefined,
+  flags: ConformFlags,
+): Promise<number> {
   const { output, signal } = context;
   const seed = parseSeed(flags.seed);
   checkReplay(flags);
+  const specifier = checkSubject(module, flags);
   try {
-    const subject = await load(specifier);
+    const subject = module === undefined ? mounted(flags) : await load(module);
     const report = await conform(subject, {
       ...(flags.law === undefined ? {} : { laws: flags.law }),
       ...(seed === undefined ? {} : { seed }),
@@ -70,6 +80,38 @@ function endAnyway(output: Output): void {
     process.exit();
   };
   setTimeout(end, 1_000).unref();
+}
+
+/** What is named, as a command line has it. */
+function checkSubject(module: string | undefined, { mount, live, lacks }: ConformFlags): string {
+  const wrong = (what: string, advice: string): ExomemError => new ExomemError('InvalidArgument', what, { advice });
+  if ((module === undefined) === (mount === undefined)) {
+    const what =
+      module === undefined
+        ? 'nothing is named that could be held to laws'
+        : 'a module and directories are two subjects';
+    throw wrong(
+      what,
+      'name a module, as in exomem conform ./mine.js, or directories, as in exomem conform --mount DIR',
+    );
+  }
+  if (mount === undefined && (live || lacks !== undefined))
+    throw wrong('--live and --lacks are about directories', 'add --mount DIR');
+  if (mount === undefined) return module!;
+  if (mount.length > 2) throw wrong(`${mount.length} directories are named`, 'name one, or the same one by two mounts');
+  const unknown = lacks?.find((lack) => !Object.hasOwn(mountLacks, lack));
+  if (unknown !== undefined) {
+    const all = Object.entries(mountLacks).map(([name, what]) => `${name} (${what})`);
+    throw wrong(`nothing is called ${unknown}`, `there are ${all.join(', ')}`);
+  }
+  const declared = [...(live ? ['--live'] : []), ...(lacks ?? []).map((lack) => `--lacks ${lack}`)];
+  return ['--mount', ...mount, ...declared].join(' ');
+}
+
+function mounted({ mount, live, lacks }: ConformFlags): Subject {
+  const [dir, dir2] = mount!;
+  const declared = { ...(live ? { live } : {}), ...(lacks === undefined ? {} : { lacks: lacks as Lack[] }) };
+  return { kind: 'mount', mount: { dir: dir!, ...(dir2 === undefined ? {} : { dir2 }), ...declared } };
 }
 
 async function load(specifier: string): Promise<Subject> {

@@ -47,8 +47,13 @@ export const limits: readonly HostLimit[] = [
   },
   {
     name: 'rename-over-open',
-    effect: 'other mounts may find nothing for an instant where a file that is open here is replaced by a rename',
+    effect: 'programs may find nothing for an instant where a file that is open here is replaced by a rename',
     reason: 'libfuse 2 gives the replaced file another name first, in a request of its own',
+  },
+  {
+    name: 'removed-elsewhere',
+    effect: 'fstat of a file that is open here and was removed by another mount fails with ENOENT; its bytes are there',
+    reason: 'libfuse 2 asks for attributes by the path alone, and a stat of the name has to fail',
   },
   {
     name: 'removed-directory',

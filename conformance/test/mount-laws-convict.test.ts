@@ -1,4 +1,4 @@
-// deadline: 180s
+// deadline: 300s
 import { conform, mountLaws } from '@exomem/conformance';
 import { assert, suite } from '@exomem/testing';
 import { mountMutants } from './fixtures/mount-mutants.js';

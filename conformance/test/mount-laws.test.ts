@@ -1,4 +1,4 @@
-// deadline: 180s
+// deadline: 300s
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,9 +50,9 @@ test('no false alarms, whatever the seed', async () => {
 });
 
 test('a file system that does not answer is broken, and holds nobody up', async () => {
-  const operations = new URL('./fixtures/mount-spoilers.js?neverAnswers', import.meta.url).href;
-  const subject = { kind: 'mount', mount: { dir, operations } } as const;
-  const { laws } = await conform(subject, { laws: ['bytes', 'listing'], patience: 700, seed: 1 });
+  const agent = { module: new URL('./fixtures/mount-spoilers.js', import.meta.url), args: ['neverAnswers'] };
+  const subject = { kind: 'mount', mount: { dir, agent } } as const;
+  const { laws } = await conform(subject, { laws: ['bytes', 'listing'], patience: 3_000, seed: 1 });
   for (const { status, failure } of laws) {
     assert.is(status, 'failed');
     assert.match(failure!.message, 'hangs');

@@ -3,6 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { LawBroken } from '../transport-laws/expect.js';
 import { soon } from '../transport-laws/patience.js';
 import type { Operations } from './operations.js';
+import type { AgentProgram } from './options.js';
+
+const plain: AgentProgram = { module: new URL('agent-process.js', import.meta.url) };
 
 /** A call of an operation, as it is sent to an agent. */
 export type Call = { [K in keyof Operations]: readonly [K, ...Parameters<Operations[K]>] }[keyof Operations];
@@ -21,19 +24,15 @@ export class Agent {
   readonly #waiting: { resolve(answers: Answer[]): void; reject(error: Error): void }[] = [];
   #end: string | undefined;
 
-  /** @param spoiler URL of a module that changes the operations */
-  static async start(patience: number, spoiler?: string): Promise<Agent> {
-    const agent = new Agent(patience, spoiler);
+  static async start(patience: number, program: AgentProgram = plain): Promise<Agent> {
+    const agent = new Agent(patience, program);
     await agent.#answers();
     return agent;
   }
 
-  private constructor(patience: number, spoiler: string | undefined) {
+  private constructor(patience: number, { module, args = [] }: AgentProgram) {
     this.#patience = patience;
-    this.#process = fork(fileURLToPath(new URL('agent-process.js', import.meta.url)), spoiler ? [spoiler] : [], {
-      serialization: 'advanced',
-      execArgv: [],
-    });
+    this.#process = fork(fileURLToPath(module), args, { serialization: 'advanced', execArgv: [] });
     this.#process.on('message', (answers: Answer[]) => this.#waiting.shift()?.resolve(answers));
     this.#process.once('exit', (status, signal) => {
       this.#end = `ended with ${signal ?? status}`;

@@ -19,9 +19,16 @@ import { openLaws } from './open-laws.js';
 import type { MountEffort, MountLawOptions, MountSubject } from './options.js';
 import { treeLaws } from './tree-laws.js';
 
+export { mountAgent } from './agent-program.js';
 export { mountName } from './law.js';
 export type { Attributes, Operations } from './operations.js';
-export { type Lack, lacks as mountLacks, type MountLawOptions, type MountSubject } from './options.js';
+export {
+  type AgentProgram,
+  type Lack,
+  lacks as mountLacks,
+  type MountLawOptions,
+  type MountSubject,
+} from './options.js';
 
 const drafts: readonly MountDraft[] = [declarationLaw, ...fileLaws, ...treeLaws, ...openLaws, ...concurrentLaws].sort(
   // Those of one directory first, in the order of their files.
@@ -33,8 +40,8 @@ const drafts: readonly MountDraft[] = [declarationLaw, ...fileLaws, ...treeLaws,
  * Everything is done by processes of its own: whoever serves the mount may run them.
  */
 export function mountLaws(dir: string, dir2?: string, options: MountLawOptions = {}): Law[] {
-  const { name, live, lacks, operations, ...given } = options;
-  const declared = { name, live, lacks, operations };
+  const { name, live, lacks, agent, ...given } = options;
+  const declared = { name, live, lacks, agent };
   const subject = {
     dir: resolve(dir),
     ...(dir2 === undefined ? {} : { dir2: resolve(dir2) }),

@@ -107,7 +107,7 @@ class Trial implements MountTrial {
     const key = `${side}.${which}`;
     const known = this.#agents.get(key);
     if (known?.lives) return known;
-    const agent = await Agent.start(this.effort.patience, this.subject.operations);
+    const agent = await Agent.start(this.effort.patience, this.subject.agent);
     this.#agents.set(key, agent);
     if (this.#over) await agent.kill();
     return agent;

@@ -11,6 +11,15 @@ export const lacks = {
 } as const;
 export type Lack = keyof typeof lacks;
 
+/**
+ * A program that calls `mountAgent(change)` of this package: for a file system in a library, or for one that is to be
+ * convicted.
+ */
+export interface AgentProgram {
+  readonly module: URL;
+  readonly args?: readonly string[];
+}
+
 /** A file system that is held to the laws: a directory of it, and what it declares. */
 export interface MountSubject {
   /** A directory; each law makes one of its own in it, and removes it. */
@@ -26,11 +35,8 @@ export interface MountSubject {
   readonly live?: boolean;
   /** What it does not have. A law of its own looks whether it has. */
   readonly lacks?: readonly Lack[];
-  /**
-   * URL of a module whose default takes the operations of the system and gives those that are held to the laws instead:
-   * for a file system in a library, or for one that is to be convicted.
-   */
-  readonly operations?: string;
+  /** The program that uses it instead of one by the operations of the machine. */
+  readonly agent?: AgentProgram;
 }
 
 /** How hard the laws try, and what the subject declares. All have defaults that fit a test run. */

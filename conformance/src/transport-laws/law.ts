@@ -107,7 +107,8 @@ export async function holdProperty<T>(
     const found: Found = { law: draft.id, seed: details.seed, path: details.counterexamplePath ?? '' };
     const cause = details.errorInstance;
     const counterexample = details.counterexample === null ? 'none' : tell(details.counterexample[0]);
-    const seen = cause instanceof Error ? cause.message : `no counterexample, interrupted: ${details.interrupted}`;
+    const seen =
+      cause instanceof Error ? cause.message : `it hangs: its cases have not ended after ${effort.patience} ms`;
     const lines = [
       seen,
       `  counterexample: ${counterexample}`,

@@ -20,7 +20,6 @@ import type { MountEffort, MountLawOptions, MountSubject } from './options.js';
 import { treeLaws } from './tree-laws.js';
 
 export { mountAgent } from './agent-program.js';
-export { mountName } from './law.js';
 export type { Attributes, Operations } from './operations.js';
 export {
   type AgentProgram,

@@ -8,7 +8,7 @@ import { holdProperty } from '../transport-laws/law.js';
 import { soon } from '../transport-laws/patience.js';
 import { Agent } from './agent.js';
 import { Mapper, mapperObstacle } from './mapper.js';
-import { type Lack, lacks as lackNames, type MountEffort, type MountSubject } from './options.js';
+import { type Lack, lacks as lackNames, type MountEffort, type MountSubject, mountName } from './options.js';
 import { mountPurposes } from './purpose.js';
 
 /** Which of the two directories. */
@@ -77,11 +77,6 @@ async function runLaw(draft: MountDraft, subject: MountSubject, effort: MountEff
   } finally {
     await trial.end();
   }
-}
-
-/** What messages call it. */
-export function mountName({ name, dir, dir2 }: MountSubject): string {
-  return name ?? (dir2 === undefined ? dir : `${dir} and ${dir2}`);
 }
 
 class Trial implements MountTrial {

@@ -39,6 +39,11 @@ export interface MountSubject {
   readonly agent?: AgentProgram;
 }
 
+/** What messages call it. */
+export function mountName({ name, dir, dir2 }: MountSubject): string {
+  return name ?? (dir2 === undefined ? dir : `${dir} and ${dir2}`);
+}
+
 /** How hard the laws try, and what the subject declares. All have defaults that fit a test run. */
 export interface MountLawOptions extends Omit<MountSubject, 'dir' | 'dir2'> {
   /** Random cases of each property. Default 30. */

@@ -27,6 +27,7 @@ export {
   lacks as mountLacks,
   type MountLawOptions,
   type MountSubject,
+  mountName,
 } from './options.js';
 
 const drafts: readonly MountDraft[] = [declarationLaw, ...fileLaws, ...treeLaws, ...openLaws, ...concurrentLaws].sort(

@@ -5,11 +5,11 @@ import {
   adoptPrincipal,
   allocateMany,
   arenaHalf,
-  atomic,
   beat,
   bequeath,
   bindingOf,
   type Coordinator,
+  Correspondence,
   collectLeavers,
   condemn,
   condemnStray,
@@ -34,6 +34,7 @@ import {
   type Member,
   type MemberCustodian,
   memberState,
+  message,
   migratePrincipal,
   NamespaceReplica,
   now,
@@ -87,6 +88,8 @@ export class Actor {
   allocator!: Allocator;
   replica!: NamespaceReplica;
   arena!: RecordArena;
+  /** What it has to do with the others, where words change by messages. */
+  correspondence: Correspondence | undefined;
   handles: Handle[] = [];
   /** It knows that it was declared dead. */
   gone = false;
@@ -123,8 +126,13 @@ export class Actor {
     this.member = { ...member, introduction };
     this.identity = identity;
     this.identities.push(identity);
-    this.allocator = atomic.create({ geometry, identity });
     if (this.plot.locked) this.#coordinator = this.#coordination();
+    this.allocator = this.plot.policy.create({ geometry, identity });
+    if (this.plot.policy === message) {
+      const { slot, incarnation } = member;
+      this.correspondence = new Correspondence({ geometry, slot, incarnation }, this.plot.patience);
+      this.#coordinator = this.correspondence;
+    }
     this.replica = before ?? new NamespaceReplica(geometry);
     const half = arenaHalf(geometry, member.slot, member.incarnation);
     this.arena = arena ?? new RecordArena(half.offset, this.plot.arenaBytes);
@@ -180,6 +188,7 @@ export class Actor {
       own,
       identities,
       handles,
+      groups: this.plot.policy === message ? [...this.allocators].flatMap(({ groups = [] }) => groups) : [],
       asking: this.#asking,
       times: this.#times,
       gone,
@@ -191,6 +200,10 @@ export class Actor {
       leaseEnd,
       looked: this.pins.length === 0 ? 0 : Math.min(...this.pins),
     };
+  }
+
+  get allocators(): readonly (Allocator & { readonly groups?: readonly number[] })[] {
+    return this.allocator === undefined ? [] : [this.allocator, ...this.applications];
   }
 
   lowest(): number {
@@ -218,15 +231,19 @@ export class Actor {
     start: () => Protocol<T> | undefined,
     then?: (value: T) => void,
     refusals: readonly ErrorCode[] = [],
-    how: Pick<Operation, 'lane' | 'alone' | 'exclusive'> = {},
+    how: Pick<Operation, 'lane' | 'alone' | 'exclusive'> & { readonly uncoordinated?: boolean } = {},
   ): this {
     const { mutation, exclusion } = this.plot;
+    // Of a client that does something else meanwhile.
+    let asked = false;
     this.simulated.queue.push({
       ...how,
       name,
       start: () => {
+        const before = this.#asking;
         const made = this.gone ? undefined : start();
-        const shipped = made && this.coordinated(made);
+        asked = this.#asking !== before;
+        const shipped = how.uncoordinated ? made : made && this.coordinated(made);
         const protocol = shipped !== undefined && exclusion === 'wait' ? withoutRevoke(shipped) : shipped;
         return protocol !== undefined && mutation !== undefined ? mutate(protocol, mutation, this) : protocol;
       },
@@ -234,9 +251,12 @@ export class Actor {
         const { error } = outcome;
         if (error === undefined) then?.((outcome as { value: T }).value);
         else if (isExomemError(error, 'Fenced')) this.#fenced(error);
-        else if (!isExomemError(error) || !refusals.includes(error.code)) {
+        else if (isExomemError(error, 'Busy') && this.correspondence !== undefined) {
+          // Nobody answered. What becomes of what was asked for is settled before anything else.
+        } else if (!isExomemError(error) || !refusals.includes(error.code)) {
           throw new Breach('answer', `${this.name} ${name}: ${String(error)}`);
         }
+        if (!asked) return;
         this.#asking = 0;
         this.#times = 1;
       },
@@ -318,6 +338,34 @@ export class Actor {
         this.#heard.push({ kind: 'refused' });
       throw error;
     }
+  }
+
+  /** Declares a member dead, rightly or not, and leaves it to others to recover it. */
+  declaresDead(slot: number): this {
+    return this.does(`declares member ${slot} dead`, () => this.declareDead(slot));
+  }
+  *declareDead(slot: number): Protocol<void> {
+    const line = (yield* readMembers(this.plot.geometry))[slot]!;
+    if (line.state === memberState.active) yield* fenceMember(this.plot.geometry, line);
+  }
+
+  /** Ends the principal of a member that lives on and is shut out only after that. */
+  endsPrincipal(of: Actor): this {
+    return this.does(`ends the principal of ${of.name}`, () => this.endPrincipal(of));
+  }
+  *endPrincipal({ identity, member }: Actor): Protocol<void> {
+    const { geometry } = this.plot;
+    const line = (yield* readPrincipals(geometry)).find(({ principal }) => principal === identity.principal)!;
+    if (line.state === principalState.active) yield* condemn(geometry, line);
+    yield* this.declareDead(member.slot);
+  }
+
+  /** Answers requests, where words change by messages, if it has or can have the seat. */
+  attends(times = 1): this {
+    for (let at = 0; at < times; at++) {
+      this.does('attends', () => this.correspondence!.attend(), undefined, [], { uncoordinated: true });
+    }
+    return this;
   }
 
   /** Frees what it got first. */
@@ -844,7 +892,7 @@ export class Actor {
       () => registerPrincipal(this.plot.geometry, this.member, keepNot),
       (identity) => {
         this.identities.push(identity);
-        this.applications.push(atomic.create({ geometry: this.plot.geometry, identity }));
+        this.applications.push(this.plot.policy.create({ geometry: this.plot.geometry, identity }));
       },
       ['Busy'],
     );
@@ -902,7 +950,7 @@ export class Actor {
     const ours = line.state === principalState.active && line.member === slot && line.memberIncarnation === incarnation;
     const identity = ours ? { principal, incarnation: line.incarnation, word: line.word } : yield* this.take(principal);
     this.identities.push(identity);
-    const allocator = atomic.create({ geometry, identity });
+    const allocator = this.plot.policy.create({ geometry, identity });
     this.applications.push(allocator);
     const extents = yield* allocator.holdings();
     this.#heard.push({ kind: 'adopted', principal, extents });
@@ -914,7 +962,7 @@ export class Actor {
     const { plot, member, replica } = this;
     const { geometry } = plot;
     if (plot.exclusion === 'revoke' || plot.mutation?.inPlace) return adoptPrincipal(geometry, member, principal);
-    const policy = plot.mutation?.policy?.(atomic) ?? atomic;
+    const policy = plot.mutation?.policy?.(plot.policy) ?? plot.policy;
     return reincarnate({ geometry, replica, member, policy }, principal);
   }
 
@@ -951,9 +999,12 @@ export class Actor {
     const recoverer = { geometry, allocator: this.allocator, replica: this.replica };
     yield* this.replica.load();
     yield* this.replica.catchUp();
-    for (const line of yield* readMembers(geometry)) {
-      if (line.slot !== this.member.slot && line.state !== memberState.free) yield* this.recover(line.slot, true);
-    }
+    const others = (yield* readMembers(geometry)).filter(
+      ({ slot, state }) => slot !== this.member.slot && state !== memberState.free,
+    );
+    // Whoever had the seat, where there is one, answers nobody any more.
+    for (const line of others) if (line.state !== memberState.fenced) yield* fenceMember(geometry, line);
+    for (const { slot } of others) yield* this.recover(slot, true);
     for (const line of yield* readPrincipals(geometry)) {
       if (isKept(line)) yield* condemn(geometry, line);
     }

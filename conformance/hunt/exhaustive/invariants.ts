@@ -33,6 +33,12 @@ export interface Change {
 /** True at every instant. */
 export const always: readonly Invariant<(moment: Moment) => string | undefined>[] = [
   {
+    id: 'I16',
+    sentence: 'No group is granted to two, unless one of them is shut out.',
+    from: 'told',
+    check: oneGrantee,
+  },
+  {
     id: 'I1',
     sentence: 'No page is in two handles that were given out, unless the holder of one is shut out.',
     from: 'told',
@@ -190,6 +196,19 @@ function oneHandle(moment: Moment): string | undefined {
         if (moment.handlesOf(other).some((its) => overlap(held, its)))
           return `${one.name} and ${other.name} both hold pages of those from ${held.page} on`;
       }
+    }
+  }
+  return undefined;
+}
+
+function oneGrantee({ clients }: Moment): string | undefined {
+  const grantees = new Map<number, string>();
+  for (const { stands, gone, groups, name } of clients) {
+    if (!stands || gone) continue;
+    for (const group of groups) {
+      const other = grantees.get(group);
+      if (other !== undefined) return `group ${group} was granted to ${other} and to ${name}`;
+      grantees.set(group, name);
     }
   }
   return undefined;

@@ -3,12 +3,14 @@ import {
   controlFields,
   decodeLock,
   decodeMember,
+  decodePrincipal,
   decodeRedo,
   type Geometry,
   groupWordOffset,
   logSlotOffset,
   memberLineOffset,
   memberState,
+  principalState,
   principalWordOffset,
   type RedoRecord,
   redoPlace,
@@ -355,7 +357,11 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
         // Whoever says that it was declared dead must be right.
         const { state, incarnation } = decodeMember(this.memberWord(heard.slot));
         const alive = state === memberState.joining || state === memberState.active;
-        if (alive && incarnation === heard.incarnation && !this.#world.locals[change.actor]!.fenced)
+        const { own } = who;
+        const line = decodePrincipal(this.principalWord(own?.principal ?? 0));
+        const ended =
+          own !== undefined && (line.state !== principalState.active || line.incarnation !== own.incarnation);
+        if (alive && incarnation === heard.incarnation && !ended && !this.#world.locals[change.actor]!.fenced)
           throw new Breach('I4', `${who.name} takes itself for dead: ${heard.why}`);
         return holders;
       }

@@ -22,6 +22,7 @@ import {
 } from '@exomem/core';
 import type { Actor } from './actor.js';
 import { manyMutants } from './many-mutants.js';
+import { messageMutants } from './message-mutants.js';
 import { lockMutants } from './mutants-locked.js';
 import type { Mutation } from './mutation.js';
 import { searches } from './searches/index.js';
@@ -636,6 +637,7 @@ export const mutants: readonly Mutant[] = [
       return step.op === 'compareExchange' ? (zeroes(step) as WordStep) : step;
     },
   },
+  ...messageMutants,
 ];
 
 /** Words of that principal with another incarnation than its own look as if they were of the one before; and are found. */

@@ -1,20 +1,31 @@
 import { type Scene, type SimulatedClient, SimulatedMemory, Simulation } from '@exomem/conformance/simulator';
 import {
+  type AllocationPolicy,
+  answerBodyOffset,
+  answerWordOffset,
+  atomic,
   controlFields,
   encodeApplied,
   encodeMember,
   encodePrincipal,
+  encodeSeat,
   type Geometry,
   groupWordOffset,
+  incompatible,
   isExomemError,
+  joinWord,
   memberFields,
   memberLineOffset,
   memberState,
+  ownerHalf,
   pageBits,
   planGeometry,
   principalState,
   principalWordOffset,
   repeatBits,
+  requestBodyOffset,
+  requestWordOffset,
+  seatOffset,
   userGroups,
 } from '@exomem/core';
 import { Actor } from './actor.js';
@@ -51,6 +62,10 @@ export interface PlotOptions {
   readonly wait?: number;
   /** What a client takes the time for when the clock shows so many ticks. */
   readonly time?: (client: number, clock: number) => number;
+  /** Whose words change how. Default `atomic`. */
+  readonly policy?: AllocationPolicy;
+  /** Looks at the answer to a request before it is given up, where words change by messages. */
+  readonly patience?: number;
   readonly mutation?: Mutation;
   /** Holds what clients are told against the oracles of the audit, too. */
   readonly auditor?: Auditor;
@@ -67,6 +82,8 @@ export class Plot implements Scene<Holdings, Heard> {
   readonly mortal = new Set<SimulatedClient>();
   readonly lossy = new Set<SimulatedClient>();
   readonly exclusion: 'revoke' | 'wait';
+  readonly policy: AllocationPolicy;
+  readonly patience: number;
   readonly mutation: Mutation | undefined;
   readonly auditor: Auditor | undefined;
   readonly arenaBytes: number;
@@ -84,6 +101,8 @@ export class Plot implements Scene<Holdings, Heard> {
     const geometry = smallest(options);
     this.geometry = geometry;
     this.exclusion = options.exclusion ?? 'revoke';
+    this.policy = options.policy ?? atomic;
+    this.patience = options.patience ?? 2;
     this.mutation = options.mutation;
     this.auditor = options.auditor;
     this.arenaBytes = options.arena ?? geometry.arenaBytes / 2;
@@ -117,6 +136,7 @@ export class Plot implements Scene<Holdings, Heard> {
     const principals = principalOffset - (principalOffset % 64);
     // The lock, and what is done under it: what others read seldom changes with them.
     const [lock, redo] = this.locked ? [[controlOffset + controlFields.lock], [this.geometry.redoOffset]] : [[], []];
+    const { mailboxOffset } = this.geometry;
     return [
       controlOffset,
       ...lock,
@@ -126,6 +146,7 @@ export class Plot implements Scene<Holdings, Heard> {
       logOffset,
       arenaOffset,
       ...redo,
+      ...(mailboxOffset === 0 ? [] : [mailboxOffset]),
       dataOffset,
       this.reserveOffset,
     ];
@@ -183,6 +204,16 @@ export class Plot implements Scene<Holdings, Heard> {
   }
   #slots = 0;
 
+  /** Who has the seat from the beginning. */
+  seat({ member: { slot, incarnation } }: Actor): void {
+    this.memory.store(seatOffset(this.geometry), encodeSeat({ term: 1, slot, incarnation }));
+  }
+
+  /** A group is that actor's from the beginning, with pages as that low half says. */
+  lend({ identity: { principal, incarnation } }: Actor, group: number, low: number): void {
+    this.memory.store(groupWordOffset(this.geometry, group), joinWord(ownerHalf(principal, incarnation), low));
+  }
+
   /** Lets an actor do what it has to do so far, with nobody else in between: a preparation. */
   prepare(actor: Actor): void {
     const { simulated } = actor;
@@ -209,6 +240,7 @@ export class Plot implements Scene<Holdings, Heard> {
       const at = offset - geometry.redoOffset;
       return `redo slot ${Math.floor(at / geometry.redoBytes)}+${at % geometry.redoBytes}`;
     }
+    if (geometry.mailboxOffset > 0 && offset >= geometry.mailboxOffset) return mailboxName(geometry, offset);
     if (offset >= arenaOffset) {
       const at = offset - arenaOffset;
       return `arena ${Math.floor(at / geometry.arenaBytes)}+${at % geometry.arenaBytes}`;
@@ -228,6 +260,17 @@ export class Plot implements Scene<Holdings, Heard> {
   }
 }
 
+function mailboxName(geometry: Geometry, offset: number): string {
+  if (offset === seatOffset(geometry)) return 'the seat';
+  for (let slot = 0; slot < geometry.memberSlots; slot++) {
+    if (offset === requestWordOffset(geometry, slot)) return `request ${slot}`;
+    if (offset === answerWordOffset(geometry, slot)) return `answer ${slot}`;
+    if (offset === requestBodyOffset(geometry, slot)) return `body of request ${slot}`;
+    if (offset === answerBodyOffset(geometry, slot)) return `body of answer ${slot}`;
+  }
+  return `mailboxes+${offset - geometry.mailboxOffset}`;
+}
+
 /** The smallest region with exactly these tables. */
 function smallest(options: PlotOptions): Geometry {
   const {
@@ -239,9 +282,11 @@ function smallest(options: PlotOptions): Geometry {
     logSlots = 8,
     arenaBytes = 8192,
     locked = false,
+    policy = atomic,
   } = options;
   const redoBytes = locked ? 512 : 0;
-  const key = [groups, groupPages, reserve, members, principals, logSlots, arenaBytes, redoBytes].join();
+  const mailboxes = policy.feature === incompatible.message;
+  const key = [groups, groupPages, reserve, members, principals, logSlots, arenaBytes, redoBytes, mailboxes].join();
   const known = geometries.get(key);
   if (known !== undefined) return known;
   const plan = {
@@ -252,6 +297,7 @@ function smallest(options: PlotOptions): Geometry {
     arenaBytes,
     redoBytes,
     reserveGroups: reserve,
+    mailboxes,
   };
   for (let size = 4096 * groupPages * (groups + reserve); ; size += 4096) {
     try {

@@ -20,6 +20,8 @@ export interface Holdings {
   /** All that it acts or has acted for. */
   readonly identities: readonly Owner[];
   readonly handles: readonly Held[];
+  /** Groups that were granted to it, as far as it knows; where words change by messages. */
+  readonly groups: readonly number[];
   /** Pages that it looks for just now; 0: it does not. */
   readonly asking: number;
   /** Runs of so many pages that it looks for. */

@@ -58,6 +58,11 @@ export class GroupAllocator implements Allocator {
     this.#holdings = new Holdings(words, this.#reading, this);
   }
 
+  /** Groups whose words are certainly ours: nothing of ours is at work on them. */
+  get groups(): readonly number[] {
+    const owned = [...this.#words.table.owned.values()];
+    return owned.filter(({ busy, doubt }) => !busy && !doubt).map(({ group }) => group);
+  }
   get empty(): boolean {
     return this.#words.none;
   }

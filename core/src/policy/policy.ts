@@ -182,6 +182,13 @@ export interface Coordinator {
    * it is. Several may be under way at once.
    */
   coordinate<T>(protocol: Protocol<T>): Protocol<T>;
+  /**
+   * What the member owes the others for as long as it is one. Whether there is more to do soon. It is run by itself, again and
+   * again.
+   */
+  attend?(): Protocol<boolean>;
+  /** The last that a member does with it: it leaves. Run by itself. */
+  leave?(): Protocol<void>;
 }
 
 /** A way to choose and coordinate space: what a plug-in implements and registers by name. */

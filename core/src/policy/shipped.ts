@@ -2,10 +2,11 @@ import { ExomemError } from '../errors.js';
 import { incompatible, type Superblock, variantOf } from '../region/superblock.js';
 import { atomic } from './atomic.js';
 import { locked } from './locked.js';
+import { message } from './message.js';
 import type { AllocationPolicy } from './policy.js';
 
 /** The policies of this package: one for each coordination variant that it knows. */
-export const shippedPolicies: readonly AllocationPolicy[] = [atomic, locked];
+export const shippedPolicies: readonly AllocationPolicy[] = [atomic, locked, message];
 
 const variantNames = Object.entries(incompatible);
 

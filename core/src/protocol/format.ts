@@ -38,7 +38,8 @@ const chunk = 256 * 1024;
 
 /** Lays a region of that variant out. @throws `OutOfRange` */
 export function planFor(size: number, variant: bigint, options: GeometryOptions): Geometry {
-  if (variant !== incompatible.locked) return planGeometry(size, { ...options, redoBytes: 0 });
+  const mailboxes = variant === incompatible.message;
+  if (variant !== incompatible.locked) return planGeometry(size, { ...options, redoBytes: 0, mailboxes });
   const { memberSlots } = planGeometry(size, options);
   return planGeometry(size, { redoBytes: defaultRedoBytes(size, memberSlots), ...options });
 }

@@ -1,4 +1,5 @@
 import { ExomemError } from '../errors.js';
+import { mailboxTableBytes } from './mailboxes.js';
 
 /** Where everything lies in a region. Offsets and lengths in bytes. The superblock carries all of it. */
 export interface Geometry {
@@ -24,6 +25,9 @@ export interface Geometry {
   /** Each member slot's room for what it does under the lock, where there is one; else both are 0. */
   readonly redoOffset: number;
   readonly redoBytes: number;
+  /** The mailboxes of the message variant; else both are 0. */
+  readonly mailboxOffset: number;
+  readonly mailboxBytes: number;
   /** Where page 0 of group 0 lies. */
   readonly dataOffset: number;
   /** The second copy of the superblock. */
@@ -46,6 +50,8 @@ export interface GeometryOptions {
    * and in what they leave the reserve.
    */
   dataBytes?: number | undefined;
+  /** Of the message variant alone. */
+  mailboxes?: boolean;
 }
 
 export const superblockBytes = 4096;
@@ -128,7 +134,10 @@ export function planGeometry(size: number, options: GeometryOptions = {}): Geome
   if (redoBytes % 128 !== 0)
     throw new ExomemError('OutOfRange', `a redo slot of ${redoBytes} bytes is no multiple of 128`);
   const redoOffset = redoBytes === 0 ? 0 : align(arenaEnd, 4096);
-  const tablesEnd = redoBytes === 0 ? arenaEnd : redoOffset + memberSlots * redoBytes;
+  const redoEnd = redoBytes === 0 ? arenaEnd : redoOffset + memberSlots * redoBytes;
+  const mailboxBytes = options.mailboxes ? mailboxTableBytes(memberSlots) : 0;
+  const mailboxOffset = mailboxBytes === 0 ? 0 : align(redoEnd, 4096);
+  const tablesEnd = mailboxBytes === 0 ? redoEnd : mailboxOffset + mailboxBytes;
   const shared = dataBytes === undefined;
   // A data region begins where large pages may, so that what is aligned here is aligned there.
   const start = align(tablesEnd, Math.max(groupBytes, shared || size < 32 * MiB ? 4096 : 2 * MiB));
@@ -172,6 +181,8 @@ export function planGeometry(size: number, options: GeometryOptions = {}): Geome
     arenaOffset,
     redoOffset,
     redoBytes,
+    mailboxOffset,
+    mailboxBytes,
     dataOffset,
     copyOffset,
   };

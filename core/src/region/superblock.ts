@@ -3,6 +3,7 @@ import { crc32c } from './crc32c.js';
 import { type DataRegion, describeData, planDataRegion } from './data-region.js';
 import type { Geometry } from './geometry.js';
 import { leastRedoBytes, superblockBytes } from './geometry.js';
+import { mailboxTableBytes } from './mailboxes.js';
 
 /** Everything that a region says of itself. docs/FORMAT.md has it to the byte. */
 export interface Superblock {
@@ -25,14 +26,18 @@ export interface Superblock {
   readonly created: bigint;
   /** The region that its data lies in, if that is another one. */
   readonly data?: DataRegion | undefined;
+  /**
+   * Only of the message variant: member numbers are configured rather than won, and nothing at all is changed by
+   * compareExchange. Default false.
+   */
+  readonly configured?: boolean;
 }
 
 export const formatVersion = 0;
 /** Incompatible features: exactly one of the three coordination variants is set. */
 export const incompatible = { atomic: 1n, locked: 2n, message: 4n, separateMetadata: 8n, growth: 16n } as const;
 const variants = incompatible.atomic | incompatible.locked | incompatible.message;
-/** What this version knows: `message` is kept for later. */
-const knownIncompat = incompatible.atomic | incompatible.locked | incompatible.separateMetadata;
+const knownIncompat = variants | incompatible.separateMetadata;
 
 /** The coordination variant among incompatible features: the one bit, or 0n if there is none, or more than one. */
 export function variantOf(incompat: bigint): bigint {
@@ -70,7 +75,11 @@ const geometryFields: readonly (readonly [keyof Geometry, number])[] = [
   ['copyOffset', 192],
   ['redoOffset', 352],
   ['redoBytes', 360],
+  ['mailboxOffset', 320],
+  ['mailboxBytes', 328],
 ];
+/** 1 where member numbers are configured, else 0. */
+const configuredOffset = 336;
 
 const pairAdvice = 'open both as one: tcp://DATA/REGION?metadata=tcp://METADATA/REGION';
 
@@ -96,6 +105,7 @@ export function encodeSuperblock(block: Superblock): Uint8Array {
     view.setBigUint64(272, BigInt(block.data.bytes), true);
     view.setBigUint64(280, BigInt(block.data.offset), true);
   }
+  if (block.configured) view.setBigUint64(configuredOffset, 1n, true);
   view.setUint32(crcOffset, crcOf(bytes), true);
   return bytes;
 }
@@ -217,6 +227,7 @@ function fieldsOf(bytes: Uint8Array): Superblock {
     wait: view.getUint32(212, true),
     created: view.getBigUint64(216, true),
     ...((view.getBigUint64(32, true) & incompatible.separateMetadata) === 0n ? {} : { data: dataOf(bytes, view) }),
+    ...(view.getBigUint64(configuredOffset, true) === 1n ? { configured: true } : {}),
   };
 }
 
@@ -249,6 +260,9 @@ function checkGeometry(g: Geometry, size: number): void {
   if (g.redoBytes === 0 ? g.redoOffset !== 0 : g.redoBytes < leastRedoBytes || g.redoBytes % 128 !== 0) {
     throw damagedGeometry('redoBytes', g.redoBytes);
   }
+  if (g.mailboxBytes !== (g.mailboxOffset === 0 ? 0 : mailboxTableBytes(g.memberSlots))) {
+    throw damagedGeometry('mailboxBytes', g.mailboxBytes);
+  }
   const order: readonly (readonly [string, number])[] = [
     ['controlOffset', g.controlOffset],
     ['memberOffset', g.memberOffset],
@@ -257,6 +271,7 @@ function checkGeometry(g: Geometry, size: number): void {
     ['logOffset', g.logOffset],
     ['arenaOffset', g.arenaOffset],
     ...(g.redoBytes === 0 ? [] : [['redoOffset', g.redoOffset] as const]),
+    ...(g.mailboxBytes === 0 ? [] : [['mailboxOffset', g.mailboxOffset] as const]),
     ['dataOffset', g.dataOffset],
     ['copyOffset', g.copyOffset],
   ];
@@ -268,6 +283,7 @@ function checkGeometry(g: Geometry, size: number): void {
     g.logSlots * 8,
     g.memberSlots * g.arenaBytes,
     ...(g.redoBytes === 0 ? [] : [g.memberSlots * g.redoBytes]),
+    ...(g.mailboxBytes === 0 ? [] : [g.mailboxBytes]),
     g.groupCount * g.groupPages * g.pageSize,
     superblockBytes,
   ];

@@ -11,6 +11,7 @@ import { logSearches } from './log.js';
 import { manySearches } from './many.js';
 import { memberSearches } from './members.js';
 import { mergingSearches } from './merging.js';
+import { messageSearches } from './message.js';
 import { restartSearches } from './restart.js';
 import { spaceSearches } from './space.js';
 import { waitingSearches } from './waiting.js';
@@ -32,4 +33,5 @@ export const searches: readonly Subject[] = [
   ...restartSearches,
   ...leaseSearches,
   ...lockedSearches,
+  ...messageSearches,
 ];

@@ -1,0 +1,170 @@
+import type { Coordinator } from '../policy/policy.js';
+import { fenced, loadSurely } from '../policy/resolve.js';
+import type { BatchStep, Protocol, Step, StepResult } from '../protocol/protocol.js';
+import { batch } from '../protocol/protocol.js';
+import { groupWordOffset, principalWordOffset, userGroups } from '../region/geometry.js';
+import { requestLimit, type WordExchange } from '../region/mailboxes.js';
+import { highHalf, ownerOf } from '../region/words.js';
+import type { BatchAnswer, MemoryStep, StepAnswer, WordStep } from '../transport/step.js';
+import { load, notRun, write } from '../transport/step.js';
+import { actsFor, bytesOf, Grantor, type Participant } from './grantor.js';
+import { Mailbox } from './mailbox.js';
+
+/** Looks at an answer before a request is given up: some ten seconds. */
+const defaultPatience = 500;
+
+/**
+ * A step by which a protocol says that it is about to read what others have left: whatever is granted to those who are dead, or do
+ * not act for a principal any more, is granted before it, or never. Where nothing is granted it does nothing.
+ */
+export const barrier: BatchStep = batch([]);
+
+/**
+ * What one member has to do with the others where group words change by messages. Its protocols use no compareExchange on them: a
+ * word that shows a principal which the member acts for is changed by nobody else, so it is read and written; what others
+ * may change too is asked for by its mailbox, of whoever has the seat, or done, if that is itself.
+ */
+export class Correspondence implements Coordinator {
+  readonly #me: Participant;
+  readonly grantor: Grantor;
+  readonly #mailbox: Mailbox;
+  /** High halves of words that are ours. */
+  readonly #own = new Set<number>();
+
+  /** @param patience looks at an answer before a request is given up */
+  constructor(me: Participant, patience = defaultPatience) {
+    this.#me = me;
+    this.grantor = new Grantor(me);
+    this.#mailbox = new Mailbox(me, this.grantor, patience);
+  }
+
+  *coordinate<T>(protocol: Protocol<T>): Protocol<T> {
+    let state = protocol.next();
+    while (!state.done) {
+      let result: StepResult;
+      try {
+        result = yield* this.#step(state.value);
+      } catch (error) {
+        state = protocol.throw(error);
+        continue;
+      }
+      state = protocol.next(result);
+    }
+    return state.value;
+  }
+
+  /** Takes a seat that nobody alive has, and grants what was asked for, if the seat is ours. Whether it is. */
+  *attend(): Protocol<boolean> {
+    if (!(yield* this.grantor.take())) return false;
+    yield* this.grantor.serve();
+    return true;
+  }
+
+  leave(): Protocol<void> {
+    return this.grantor.yieldSeat();
+  }
+
+  *#step(step: Step): Protocol<StepResult> {
+    switch (step.op) {
+      case 'compareExchange':
+        if (this.#isGroup(step)) return (yield* this.#run(batch([step])))[0] as bigint;
+        return yield* this.#other(step);
+      case 'batch':
+        if (step === barrier) return (yield* this.#exchange([], false)) as BatchAnswer;
+        if (step.steps.some((one) => this.#isGroup(one))) return yield* this.#run(step);
+        return yield step;
+      case 'renew':
+        yield step;
+        // Whoever begins a new epoch asks next what became of what it did: that must be over.
+        yield* this.#mailbox.settle();
+        return undefined;
+      default:
+        return yield step;
+    }
+  }
+
+  /** A compareExchange on a word of the table that is coordinated: the reserve for snapshots belongs to the log. */
+  #isGroup(step: MemoryStep): step is WordStep {
+    const { geometry } = this.#me;
+    if (step.op !== 'compareExchange' || step.offset < geometry.groupOffset) return false;
+    return step.offset < groupWordOffset(geometry, userGroups(geometry));
+  }
+  #isPrincipal({ offset }: WordStep): boolean {
+    const { principalOffset, groupOffset } = this.#me.geometry;
+    return offset >= principalOffset && offset < groupOffset;
+  }
+
+  /** Somebody else may act for a principal from now on. */
+  *#other(step: WordStep): Protocol<StepResult> {
+    try {
+      return yield step;
+    } finally {
+      if (this.#isPrincipal(step)) this.#own.clear();
+    }
+  }
+
+  /** The steps of a batch, in their order. */
+  *#run({ steps, stopOnFail }: BatchStep): Protocol<BatchAnswer> {
+    const foreign: boolean[] = [];
+    const ours = new Map<number, boolean>();
+    for (const step of steps) {
+      if (!this.#isGroup(step)) {
+        foreign.push(false);
+        continue;
+      }
+      const high = highHalf(step.expected);
+      let mine = this.#own.has(high) ? true : ours.get(high);
+      if (mine === undefined) ours.set(high, (mine = yield* this.#isOurs(high)));
+      foreign.push(!mine);
+    }
+    const answer: BatchAnswer = [];
+    while (answer.length < steps.length) {
+      const at = answer.length;
+      const asks = foreign[at]!;
+      let end = at;
+      while (end < steps.length && foreign[end] === asks && (!asks || end - at < requestLimit)) end++;
+      if (!asks) {
+        answer.push(...(yield* this.#change(steps.slice(at, end))));
+        continue;
+      }
+      const changes = (steps.slice(at, end) as WordStep[]).map(({ offset, expected, desired }) => {
+        return { group: (offset - this.#me.geometry.groupOffset) / 8, expected, desired };
+      });
+      const found = yield* this.#exchange(changes, stopOnFail);
+      answer.push(...found);
+      const failed = stopOnFail && found.some((word, index) => word !== changes[index]!.expected);
+      if (failed) while (answer.length < steps.length) answer.push(notRun);
+    }
+    return answer;
+  }
+
+  /** Whether the member acts for the owner of a word. As long as it lives nobody but itself ends that. */
+  *#isOurs(high: number): Protocol<boolean> {
+    const { principal } = ownerOf(high);
+    const { geometry } = this.#me;
+    if (principal === 0 || principal > geometry.principalSlots) return false;
+    if (!actsFor(yield* loadSurely(load(principalWordOffset(geometry, principal))), high, this.#me)) return false;
+    this.#own.add(high);
+    return true;
+  }
+
+  *#exchange(changes: readonly WordExchange[], stop: boolean): Protocol<bigint[]> {
+    if (this.grantor.seated) return yield* this.grantor.exchange(changes, stop);
+    const found = yield* this.#mailbox.ask(changes, stop);
+    if (!stop && found.length < changes.length) throw fenced('another client took over this principal');
+    return found;
+  }
+
+  /** Own words: each is read, and written, in order. Nobody else changes them meanwhile. */
+  *#change(steps: readonly MemoryStep[]): Protocol<StepAnswer[]> {
+    const parts: MemoryStep[] = [];
+    const at: number[] = [];
+    for (const step of steps) {
+      at.push(parts.length);
+      if (this.#isGroup(step)) parts.push(load(step.offset), write(step.offset, bytesOf([step.desired])));
+      else parts.push(step);
+    }
+    const answer = (yield batch(parts)) as StepAnswer[];
+    return at.map((index) => answer[index]);
+  }
+}

@@ -10,7 +10,7 @@ import {
   transportLaws,
   transportSubject,
 } from '@exomem/conformance';
-import { atomic, type Session } from '@exomem/core';
+import { atomic, bestFit, type Session } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import { capabilities } from './fixtures/sab-capabilities.js';
@@ -115,6 +115,9 @@ test('a policy is held to the laws of policies', async () => {
     assert.is(report.kind, 'policy');
     assert.is(report.passed, 2);
   }
+  // A placement is tried with the policy `atomic`.
+  const placed = await conform(await subjectOf({ placement: bestFit }, 'x'), { laws: ['placed', 'alone'], budget: 1 });
+  assert.equal([placed.subject, placed.kind, placed.passed], ['best-fit', 'policy', 2]);
 });
 
 test('what a subject throws into the void breaks the law under way, and nothing else', async () => {
@@ -145,6 +148,9 @@ test('what is given to the kit in a wrong way is told in a sentence', async () =
     [{ connect() {} }, /a transport alone, and the kit has to know how to make a region/],
     [{ policy: {} }, /has no create\(context\)/],
     [{ policy: { create() {} } }, /has no name/],
+    [{ placement: { explain() {} } }, /has no place\(space, need\)/],
+    [{ placement: { place() {} } }, /has no explain\(place\)/],
+    [{ placement: { place() {}, explain() {} } }, /has no name/],
     [{ setup: 1 }, /neither setup nor policy/],
     [{ setup: () => undefined }, /gives undefined; it has to give \{ connect\(options\), teardown\(\) \}/],
     [

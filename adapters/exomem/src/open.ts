@@ -4,6 +4,7 @@ import {
   Client,
   ExomemError,
   type HeartbeatMaker,
+  type Placement,
   type Transport,
 } from '@exomem/core';
 import { Composition } from './composition/composition.js';
@@ -16,8 +17,10 @@ export interface OpenOptions extends CallOptions {
   readonly role?: 'member' | 'steward' | 'observer';
   /** What others see of this program; at most 32 bytes of UTF-8. */
   readonly label?: string;
-  /** How space is chosen: the name of a policy, or one. Default: what the region was made for. */
+  /** How clients coordinate: a policy, its name, or the path of the module that has it. Default: what the region was made for. */
   readonly policy?: string | AllocationPolicy;
+  /** Where allocations go: a placement, its name, or the path of the module that has it. Default `low-fragmentation`. */
+  readonly placement?: string | Placement;
   /** The transport itself, instead of one that is found by the URL's scheme. */
   readonly transport?: Transport;
   /** What brings more transports and policies. */
@@ -45,7 +48,7 @@ export async function open(url: string, options: OpenOptions = {}): Promise<Memo
 
 /** {@link open} with parts that are put together already; beats inline unless it is told otherwise. */
 export async function join(url: string, options: OpenOptions, composition: Composition): Promise<Client> {
-  const { role, label, policy, signal, timeout, silence, patience } = options;
+  const { role, label, policy, placement, signal, timeout, silence, patience } = options;
   const transport = options.transport ?? (await composition.transport(url));
   if (transport.name === 'file' && role !== 'observer') {
     throw new ExomemError('PermissionDenied', 'a region in a file is only looked at', {
@@ -64,7 +67,9 @@ export async function join(url: string, options: OpenOptions, composition: Compo
     heartbeat,
     url,
     surroundings,
-    policy: typeof policy === 'string' ? await composition.policy(policy) : policy,
+    policy: policy === undefined ? undefined : await composition.policy(policy),
+    registered: (name) => composition.registered(name),
+    placement: placement === undefined ? undefined : await composition.placement(placement),
     role,
     label: label ?? '',
     pid: process.pid,

@@ -155,4 +155,11 @@ test('the policy of the documentation keeps the laws, the wrong one breaks them 
   for (const line of promised(docs('writing-a-policy'), 'A wrong one')) assert.match(wrong.output, line);
 });
 
+test('the placement of the documentation keeps the laws', async () => {
+  const laws = ['exclusive', 'placed', 'full', 'explained', 'alone'].flatMap((id) => ['--law', id]);
+  const { code, output } = await conform('./worst-fit.js', ...laws, '--budget', '4s');
+  assert.is(code, 0, output);
+  assert.match(output, /^worst-fit: 5 laws kept/m);
+});
+
 test.run();

@@ -1,15 +1,19 @@
-import type { AllocationPolicy } from '@exomem/core';
+import { type AllocationPolicy, atomic, type Placement } from '@exomem/core';
 import type { MountSubject } from '../mount-laws/index.js';
 import type { PolicySubject } from '../policy-laws/index.js';
 import { SubjectUnfit } from '../transport-laws/fitness.js';
 import { type TransportModule, transportSubject } from '../transport-laws/module.js';
 import type { TransportSubject } from '../transport-laws/subject.js';
 
-/** What a module may export as its default to be held to the laws: a transport, or a policy, bare or with a name. */
+/**
+ * What a module may export as its default to be held to the laws: a transport, or a policy, bare or with a name, or a placement,
+ * which is tried with the policy `atomic`.
+ */
 export type ConformModule =
   | TransportModule
   | AllocationPolicy
-  | { readonly name?: string; readonly policy: AllocationPolicy };
+  | { readonly name?: string; readonly policy: AllocationPolicy }
+  | { readonly name?: string; readonly placement: Placement };
 
 /** What is held to the laws. */
 export type Subject =
@@ -19,7 +23,7 @@ export type Subject =
 
 const transportSketch =
   'export default { setup: ({ bytes }) => ({ transport: mine(), url: "mine:region", teardown() {} }) } for a transport';
-const policySketch = 'export default { policy } for a policy';
+const policySketch = 'export default { policy } for a policy, { placement } for a placement';
 
 /**
  * Reads what a module exports as its default.
@@ -27,7 +31,9 @@ const policySketch = 'export default { policy } for a policy';
  * @throws `SubjectUnfit` with a sentence that says what is wrong and what to write instead
  */
 export async function subjectOf(exported: unknown, name: string): Promise<Subject> {
-  const module = exported as { setup?: unknown; policy?: unknown; create?: unknown; name?: string } | undefined;
+  const module = exported as
+    | { setup?: unknown; policy?: unknown; placement?: unknown; create?: unknown; name?: string }
+    | undefined;
   if (typeof module !== 'object' || module === null) {
     const what = module === undefined ? 'no default' : `a default that is ${describeValue(module)}`;
     throw new SubjectUnfit(`${name} exports ${what}: write ${transportSketch}, or ${policySketch}`);
@@ -40,12 +46,19 @@ export async function subjectOf(exported: unknown, name: string): Promise<Subjec
     checkPolicy(policy, name);
     return { kind: 'policy', policy: { name: module.name ?? policy.name, policy } };
   }
+  const { placement } = module;
+  if (placement !== undefined) {
+    checkPlacement(placement, name);
+    const own = module.name ?? placement.name;
+    const create: AllocationPolicy['create'] = (context) => atomic.create({ ...context, placement });
+    return { kind: 'policy', policy: { name: own, policy: { ...atomic, name: own, create } } };
+  }
   const got = Object.keys(module).join(', ') || 'nothing';
   const transport = 'connect' in module || 'transports' in module;
   throw new SubjectUnfit(
     transport
       ? `the default of ${name} is a transport alone, and the kit has to know how to make a region: write ${transportSketch}`
-      : `the default of ${name} has ${got}, and neither setup nor policy: write ${transportSketch}, or ${policySketch}`,
+      : `the default of ${name} has ${got}, and neither setup nor policy nor placement: write ${transportSketch}, or ${policySketch}`,
   );
 }
 
@@ -55,6 +68,15 @@ function checkPolicy(policy: unknown, name: string): asserts policy is Allocatio
     throw new SubjectUnfit(`the policy of ${name} has no create(context), which makes an allocator`);
   }
   if (typeof own !== 'string') throw new SubjectUnfit(`the policy of ${name} has no name`);
+}
+
+function checkPlacement(placement: unknown, name: string): asserts placement is Placement {
+  const { name: own, place, explain } = placement as Partial<Placement>;
+  if (typeof place !== 'function') {
+    throw new SubjectUnfit(`the placement of ${name} has no place(space, need), which answers a page`);
+  }
+  if (typeof explain !== 'function') throw new SubjectUnfit(`the placement of ${name} has no explain(place)`);
+  if (typeof own !== 'string') throw new SubjectUnfit(`the placement of ${name} has no name`);
 }
 
 function describeValue(value: unknown): string {

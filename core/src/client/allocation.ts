@@ -46,10 +46,14 @@ export class Allocation implements AsyncDisposable {
     readonly file: RegionFile | undefined,
     /** Where it goes back to, if it is a unit of a reservation. */
     home?: Reserve,
+    /** For a file: the run that it was made of. */
+    made?: Extent,
   ) {
     this.#extent = extent;
     this.#home = home;
+    this.#made = made;
   }
+  readonly #made: Extent | undefined;
 
   static async create(
     client: Client,
@@ -125,7 +129,16 @@ export class Allocation implements AsyncDisposable {
     try {
       const inode = await client.namespace.create(parent, base, { kind: 'file', ...attributes, size: bytes, extents });
       client.settle(inode, extents);
-      return new Allocation(client, client.allocator, bytes, undefined, name, client.openFile(inode));
+      return new Allocation(
+        client,
+        client.allocator,
+        bytes,
+        undefined,
+        name,
+        client.openFile(inode),
+        undefined,
+        extent,
+      );
     } catch (error) {
       await client.run(client.allocator.release(extent.page, extent.pages));
       throw error;
@@ -192,7 +205,7 @@ export class Allocation implements AsyncDisposable {
 
   /** Why it lies where it lies. */
   explain(): string {
-    if (this.file !== undefined) return `the file ${this.name}`;
+    if (this.#made !== undefined) return `the file ${this.name}: ${this.allocator.explain(this.#made)}`;
     return this.allocator.explain(this.#live());
   }
 

@@ -1,4 +1,5 @@
 import { ExomemError } from '../errors.js';
+import type { Placement } from '../policy/placement.js';
 import type { AllocationPolicy, Identity } from '../policy/policy.js';
 import { adoptPrincipal, encodeKeep, keepNot, reincarnate } from '../protocol/adopt.js';
 import {
@@ -17,11 +18,13 @@ import type { Client } from './client.js';
 export class Applications {
   readonly #client: Client;
   readonly #policy: AllocationPolicy;
+  readonly #placement: Placement | undefined;
   readonly #active = new Map<number, Application>();
 
-  constructor(client: Client, policy: AllocationPolicy) {
+  constructor(client: Client, policy: AllocationPolicy, placement: Placement | undefined) {
     this.#client = client;
     this.#policy = policy;
+    this.#placement = placement;
   }
 
   get all(): readonly Application[] {
@@ -71,7 +74,8 @@ export class Applications {
 
   #act({ principal, incarnation, word }: Identity): Application {
     const identity = { principal, incarnation, word };
-    const allocator = this.#policy.create({ geometry: this.#client.geometry, identity });
+    const { geometry } = this.#client;
+    const allocator = this.#policy.create({ geometry, identity, placement: this.#placement });
     const application = new Application(this.#client, identity, allocator, () => this.#active.delete(principal));
     this.#active.set(principal, application);
     return application;

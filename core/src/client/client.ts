@@ -7,9 +7,11 @@ import type { Inode } from '../namespace/inode.js';
 import type { FileExtent, FileOwner } from '../namespace/operation.js';
 import { type Draft, NamespaceReplica } from '../namespace/replica.js';
 import type { NamespaceState } from '../namespace/state.js';
+import { atomic } from '../policy/atomic.js';
+import type { Placement } from '../policy/placement.js';
 import type { AllocationPolicy, AllocationRequest, Allocator, Extent, Identity, Usage } from '../policy/policy.js';
 import { interrupted, surely } from '../policy/resolve.js';
-import { policyFor } from '../policy/shipped.js';
+import { findPolicy } from '../policy/shipped.js';
 import { type Exclusion, exclusionOf } from '../protocol/exclusion.js';
 import { readSuperblock } from '../protocol/format.js';
 import { bequeath, settleNames } from '../protocol/grace.js';
@@ -57,7 +59,12 @@ export interface ClientOptions extends CallOptions {
   readonly transport: Transport;
   readonly url: string;
   readonly surroundings: Surroundings;
+  /** How space is coordinated. Default: what the region says; if that is none of this package, `registered` has to have it. */
   readonly policy?: AllocationPolicy;
+  /** Finds the policy of that name, for a region that such a one rules. */
+  readonly registered?: (name: string) => Promise<AllocationPolicy | undefined>;
+  /** Where allocations go. Default `low-fragmentation`. */
+  readonly placement?: Placement;
   /** `member` (default) reads, writes and allocates; `observer` joins nothing and only looks at tables and names. */
   readonly role?: 'member' | 'steward' | 'observer';
   /** What `exomem members` shows; at most 32 bytes of UTF-8. */
@@ -116,6 +123,7 @@ export class Client implements AsyncDisposable, Owner {
   private constructor(
     options: ClientOptions,
     superblock: Superblock,
+    policy: AllocationPolicy,
     session: Session,
     connect: (lane: number, call?: CallOptions) => Promise<Session>,
   ) {
@@ -128,8 +136,8 @@ export class Client implements AsyncDisposable, Owner {
     this.#bench = { session, surroundings: options.surroundings };
     this.#options = options;
     this.#connect = connect;
-    this.#policy = policyFor(superblock, options.policy);
-    this.#applications = new Applications(this, this.#policy);
+    this.#policy = policy;
+    this.#applications = new Applications(this, policy, options.placement);
     this.replica = new NamespaceReplica(this.geometry);
     this.namespace = new Namespace(this);
     const tell = (event: ClientEvent) => this.#events.next(event);
@@ -213,7 +221,9 @@ export class Client implements AsyncDisposable, Owner {
         });
       }
       const leased = exclusionOf(session.capabilities, block) === 'wait' ? new LeasedSession(session) : undefined;
-      const client = new Client(options, block, leased ?? session, connect);
+      // Whoever only looks reads words, which are the format's, whatever policy changes them.
+      const policy = role === 'observer' ? atomic : await findPolicy(block, options.policy, options.registered);
+      const client = new Client(options, block, policy, leased ?? session, connect);
       if (role === 'observer') await run(client.replica.load(), bench);
       else
         await client.#join(
@@ -262,7 +272,8 @@ export class Client implements AsyncDisposable, Owner {
       await heartbeat.activate();
       this.#identity = await run(registerPrincipal(geometry, member), this.#bench);
       this.replica.writeAs({ identity: this.#identity, arena });
-      this.#allocator = this.#policy.create({ geometry, identity: this.#identity });
+      const { placement } = this.#options;
+      this.#allocator = this.#policy.create({ geometry, identity: this.#identity, placement });
     } catch (error) {
       await this.#end().catch(() => undefined);
       await Promise.resolve(run(fenceSelf(geometry, member), this.#bench)).catch(() => undefined);
@@ -443,7 +454,7 @@ export class Client implements AsyncDisposable, Owner {
     this.check();
     const allocator =
       this.#allocator ??
-      policyFor(this.superblock).create({
+      this.#policy.create({
         geometry: this.geometry,
         identity: { principal: 0, incarnation: 0, word: 0n },
       });

@@ -196,8 +196,9 @@ export interface AllocationPolicy {
   readonly name: string;
   readonly apiVersion: 1;
   /**
-   * The coordination variant of the regions that it works in: the bit of the superblock's incompatible features. Default: that
-   * of `atomic`, whose words any policy may change by compareExchange as the format says.
+   * The coordination variant of the regions that it works in: the bit of the superblock's incompatible features. Default: one
+   * of its own, of which the region has the name, so that nobody else's policy is mixed with it. That of `atomic` is for a
+   * policy that changes words as `atomic` does, so that its clients and those may share a region.
    */
   readonly feature?: bigint;
   create(context: PolicyContext): Allocator;

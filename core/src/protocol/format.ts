@@ -1,6 +1,7 @@
 import { ExomemError } from '../errors.js';
 import type { AllocationPolicy } from '../policy/policy.js';
 import { surely } from '../policy/resolve.js';
+import { ruleOf } from '../policy/shipped.js';
 import { encodeDataHeader, gateOffset, planDataRegion, refusalOfData } from '../region/data-region.js';
 import type { Geometry, GeometryOptions } from '../region/geometry.js';
 import { defaultRedoBytes, groupWordOffset, planGeometry, superblockBytes, userGroups } from '../region/geometry.js';
@@ -50,8 +51,8 @@ export function planFor(size: number, variant: bigint, options: GeometryOptions)
  * @throws `Exists` if there is one and `force` is not set, `Busy` if somebody else is formatting, `OutOfRange`.
  */
 export function* format(size: number, options: FormatOptions = {}): Protocol<Superblock> {
-  const variant = options.policy?.feature ?? incompatible.atomic;
-  const geometry = planFor(size, variant, options);
+  const rule = options.policy === undefined ? { incompat: incompatible.atomic } : ruleOf(options.policy);
+  const geometry = planFor(size, rule.incompat, options);
   const lease = options.lease ?? 10_000;
   if (!Number.isSafeInteger(lease) || lease < 100 || lease > 3_600_000) {
     throw new ExomemError('OutOfRange', `a lease of ${lease} ms is not possible: it must be from 100 ms to an hour`);
@@ -85,8 +86,9 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
   const block: Superblock = {
     version: formatVersion,
     compat: 0n,
-    incompat: variant | (data === undefined ? 0n : incompatible.separateMetadata),
     roCompat: 0n,
+    ...rule,
+    incompat: rule.incompat | (data === undefined ? 0n : incompatible.separateMetadata),
     uuid,
     geometry,
     lease,

@@ -31,12 +31,21 @@ export interface Superblock {
    * compareExchange. Default false.
    */
   readonly configured?: boolean;
+  /** The name of the policy that rules it, where that is none of the format's own. */
+  readonly policy?: string;
 }
 
 export const formatVersion = 0;
-/** Incompatible features: exactly one of the three coordination variants is set. */
-export const incompatible = { atomic: 1n, locked: 2n, message: 4n, separateMetadata: 8n, growth: 16n } as const;
-const variants = incompatible.atomic | incompatible.locked | incompatible.message;
+/** Incompatible features: exactly one of the coordination variants is set; `custom` is that of the policy that is named. */
+export const incompatible = {
+  atomic: 1n,
+  locked: 2n,
+  message: 4n,
+  separateMetadata: 8n,
+  growth: 16n,
+  custom: 32n,
+} as const;
+const variants = incompatible.atomic | incompatible.locked | incompatible.message | incompatible.custom;
 const knownIncompat = variants | incompatible.separateMetadata;
 
 /** The coordination variant among incompatible features: the one bit, or 0n if there is none, or more than one. */
@@ -54,6 +63,14 @@ export const superblockState = { none: 0, formatting: 1, ready: 2 } as const;
 export const stateOffset = 16;
 const magic = 0x6d65_6d6f_7865n; // "exomem" and two zeros, little-endian
 const crcOffset = superblockBytes - 4;
+const policyOffset = 224;
+/** Bytes that the name of a policy has room in. */
+export const policyNameBytes = 32;
+
+/** Whether a region can say that a policy of that name rules it: printable ASCII without spaces, at most 32 characters. */
+export function isPolicyName(name: unknown): name is string {
+  return typeof name === 'string' && name.length <= policyNameBytes && /^[!-~]+$/.test(name);
+}
 
 const geometryFields: readonly (readonly [keyof Geometry, number])[] = [
   ['regionBytes', 64],
@@ -106,6 +123,7 @@ export function encodeSuperblock(block: Superblock): Uint8Array {
     view.setBigUint64(280, BigInt(block.data.offset), true);
   }
   if (block.configured) view.setBigUint64(configuredOffset, 1n, true);
+  if (block.policy !== undefined) bytes.set(new TextEncoder().encode(block.policy), policyOffset);
   view.setUint32(crcOffset, crcOf(bytes), true);
   return bytes;
 }
@@ -168,6 +186,9 @@ export function decodeSuperblock(bytes: Uint8Array, size: number): DecodedSuperb
   }
   checkGeometry(block.geometry, size);
   checkDataRegion(block);
+  if (variantOf(incompat) === incompatible.custom && !isPolicyName(block.policy)) {
+    throw new ExomemError('Damaged', 'the superblock does not name the policy that rules the region');
+  }
   return { block, readOnly: (block.roCompat & ~knownRoCompat) !== 0n };
 }
 
@@ -214,10 +235,11 @@ function fieldsOf(bytes: Uint8Array): Superblock {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const geometry = {} as Record<keyof Geometry, number>;
   for (const [field, at] of geometryFields) geometry[field] = Number(view.getBigUint64(at, true));
+  const incompat = view.getBigUint64(32, true);
   return {
     version: view.getUint32(8, true),
     compat: view.getBigUint64(24, true),
-    incompat: view.getBigUint64(32, true),
+    incompat,
     roCompat: view.getBigUint64(40, true),
     uuid: bytes.slice(48, 64),
     geometry,
@@ -226,8 +248,9 @@ function fieldsOf(bytes: Uint8Array): Superblock {
     drift: view.getUint32(208, true),
     wait: view.getUint32(212, true),
     created: view.getBigUint64(216, true),
-    ...((view.getBigUint64(32, true) & incompatible.separateMetadata) === 0n ? {} : { data: dataOf(bytes, view) }),
     ...(view.getBigUint64(configuredOffset, true) === 1n ? { configured: true } : {}),
+    ...((incompat & incompatible.separateMetadata) === 0n ? {} : { data: dataOf(bytes, view) }),
+    ...(variantOf(incompat) === incompatible.custom ? { policy: policyNameOf(bytes) } : {}),
   };
 }
 
@@ -247,6 +270,12 @@ function checkDataRegion({ data, geometry }: Superblock): void {
   const tables = Math.max(arenaOffset + memberSlots * arenaBytes, redoOffset + memberSlots * redoBytes);
   if (data.offset !== planned.offset || data.offset < tables) throw damagedGeometry('data region', data.offset);
   if (data.bytes !== planned.bytes) throw damagedGeometry('length of the data region', data.bytes);
+}
+
+function policyNameOf(bytes: Uint8Array): string {
+  const field = bytes.subarray(policyOffset, policyOffset + policyNameBytes);
+  // Zeros follow, and nothing but zeros: what is left of them makes it no name.
+  return String.fromCharCode(...field).replace(/\0+$/, '');
 }
 
 function checkGeometry(g: Geometry, size: number): void {

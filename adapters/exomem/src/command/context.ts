@@ -6,18 +6,28 @@ import type { Interrupt } from './interrupt.js';
 import { type Location, parseLocation, parseRegion } from './location.js';
 import type { Output } from './output.js';
 
+/** What a command line takes in beside what is built in. */
+export interface Given {
+  /** Specifiers of modules. */
+  readonly plugins: readonly string[];
+  /** The name of a policy, or the path of the module that has it. */
+  readonly policy?: string | undefined;
+  /** The name of a placement, likewise. */
+  readonly placement?: string | undefined;
+}
+
 /** What every command is given. */
 export class Context {
   readonly output: Output;
   readonly interrupt: Interrupt;
-  /** What `--plugin` named. */
-  readonly plugins: readonly string[];
+  /** What `--plugin`, `--policy` and `--placement` named. */
+  readonly given: Given;
   #composition: Promise<Composition> | undefined;
 
-  constructor(output: Output, interrupt: Interrupt, plugins: readonly string[]) {
+  constructor(output: Output, interrupt: Interrupt, given: Given) {
     this.output = output;
     this.interrupt = interrupt;
-    this.plugins = plugins;
+    this.given = given;
   }
 
   get signal(): AbortSignal {
@@ -40,22 +50,24 @@ export class Context {
   }
   async #compose(): Promise<Composition> {
     const { Composition } = await import('../composition/composition.js');
-    const composition = new Composition();
-    if (this.plugins.length > 0) {
-      const { loadPlugin } = await import('../composition/plugin.js');
-      for (const specifier of this.plugins) {
-        const plugin: Plugin = await loadPlugin(specifier);
-        composition.add(plugin, specifier);
-      }
-    }
-    return composition;
+    return new Composition(await this.plugins());
+  }
+
+  /** The plug-ins, loaded. */
+  async plugins(): Promise<Plugin[]> {
+    const plugins: Plugin[] = [];
+    if (this.given.plugins.length === 0) return plugins;
+    const { loadPlugin } = await import('../composition/plugin.js');
+    for (const specifier of this.given.plugins) plugins.push(await loadPlugin(specifier));
+    return plugins;
   }
 
   /** Joins a region for the time of a command. Close it. */
   async join(url: string, options: OpenOptions = {}): Promise<Client> {
     const composition = await this.composition();
     const { join } = await import('../open.js');
-    return join(url, { label: 'exomem', signal: this.signal, ...options }, composition);
+    const { policy, placement } = this.given;
+    return join(url, { label: 'exomem', signal: this.signal, policy, placement, ...options }, composition);
   }
 
   /** Looks at a region without joining it. Close it. */

@@ -30,13 +30,33 @@ Try it
 
 const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
 
+/** Options of every command. */
+interface Globals {
+  readonly json?: boolean;
+  readonly plugin?: string[];
+  readonly policy?: string;
+  readonly placement?: string;
+}
+
 /** The command line: what there is, with what options. What a command needs is loaded when it runs. */
 export function program(interrupt: Interrupt, exit: (code: number) => void): Command {
   const exomem = new Command('exomem')
     .description('External memory: RAM of another process or machine, shared out by the programs that use it.')
     .version(version(), '-V, --version')
     .option('--json', 'print for programs: one JSON value')
-    .option('--plugin <module>', 'take transports, policies and hosts from a module as well; may be repeated', collect)
+    .option(
+      '--plugin <module>',
+      'take transports, policies, placements and hosts from a module as well; may be repeated',
+      collect,
+    )
+    .option(
+      '--policy <name|module>',
+      'how clients coordinate: of a region that is made now, for good; of another it has to be the one that it has',
+    )
+    .option(
+      '--placement <name|module>',
+      'where allocations go: low-fragmentation, first-fit, best-fit, aligned or yours',
+    )
     .addHelpText('after', about)
     .configureHelp({ showGlobalOptions: true })
     .exitOverride();
@@ -69,8 +89,8 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
       .description(summary)
       .addHelpText('after', `\nExamples\n${examples.map((line) => `  ${line}`).join('\n')}`)
       .action(async (...args: unknown[]) => {
-        const { json = false, plugin = [] } = exomem.opts<{ json?: boolean; plugin?: string[] }>();
-        const context = new Context(new Output(json), interrupt, plugin);
+        const { json = false, plugin: plugins = [], policy, placement } = exomem.opts<Globals>();
+        const context = new Context(new Output(json), interrupt, { plugins, policy, placement });
         // Behind the arguments and options commander puts the command itself.
         const code = await run(context, ...(args.slice(0, -1) as A));
         if (code !== undefined) exit(code);
@@ -79,7 +99,12 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
   command(
     'up [dir]',
     'Begin: an appliance, its steward and a mounted directory in one, until Ctrl-C.',
-    ['exomem up', 'exomem up /mnt/exomem --size 4G', 'exomem up --no-mount --listen 127.0.0.1:7070'],
+    [
+      'exomem up',
+      'exomem up /mnt/exomem --size 4G',
+      'exomem up --no-mount --listen 127.0.0.1:7070',
+      'exomem up --policy ./mine.js --placement best-fit     # a policy of yours, another placement',
+    ],
     async (context, dir: string | undefined, options: import('../commands/up.js').UpFlags) =>
       (await import('../commands/up.js')).up(context, dir, options),
   )
@@ -92,7 +117,6 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     .option('--name <name>', 'the name of the region', 'default')
     .option('--no-mount', 'appliance and steward alone')
     .option('--load <image>', 'begin with the region of an image, which has its size')
-    .option('--policy <name>', 'how clients coordinate in a region that is made now (default atomic)')
     .option('--save <image>', 'save the region there when it ends; a file that has the name is replaced then');
 
   command(
@@ -115,7 +139,6 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     .option('--lease <duration>', 'who is silent for longer than about this counts as dead (default 10s)')
     .option('--format', 'format what --file holds: everything in it is lost')
     .option('--load <image>', 'begin with the region of an image, which has its size')
-    .option('--policy <name>', 'how clients coordinate in a region that is made now (default atomic)')
     .option('--save <image>', 'save the region there when it ends; a file that has the name is replaced then');
 
   command(
@@ -395,7 +418,7 @@ now is not there when it is loaded: other memory without a name is free in it.`,
 
   command(
     'conform [module]',
-    'Hold a transport, an allocation policy or a file system of yours to the laws that every one has to keep.',
+    'Hold a transport, an allocation policy, a placement or a file system of yours to the laws that every one has to keep.',
     [
       'exomem conform ./my-transport.js',
       'exomem conform ./my-transport.js --budget 5m --junit laws.xml',
@@ -416,7 +439,7 @@ now is not there when it is loaded: other memory without a name is free in it.`,
     .option('--junit <file>', 'write a JUnit report as well')
     .addHelpText(
       'after',
-      '\nThe default that the module exports says how to make a region, or is a policy: see docs/writing-a-transport.md and' +
+      '\nThe default that the module exports says how to make a region, or is a policy or a placement: see docs/writing-a-transport.md and' +
         ' docs/writing-a-policy.md.',
     );
 

@@ -14,12 +14,15 @@ export async function mount(context: Context, region: string, dir: string, flags
   const url = context.region(region);
   const ioTimeout = flags.ioTimeout === undefined ? undefined : parseDuration(flags.ioTimeout, 'timeout');
   const composition = await context.composition();
-  // What is wrong with the URL or the host is told before a process is begun for it.
+  // What is wrong with the URL, the host or a module is told before a process is begun for it.
   await composition.transport(url);
   await composition.host(flags.host);
+  const { policy, placement } = context.given;
+  if (policy !== undefined) await composition.policy(policy);
+  if (placement !== undefined) await composition.placement(placement);
   const { mountRegion } = await import('../mounting/supervise.js');
   const { host, allowOther } = flags;
-  await using mounted = mountRegion({ url, dir, host, allowOther, ioTimeout, plugins: context.plugins });
+  await using mounted = mountRegion({ url, dir, host, allowOther, ioTimeout, ...context.given });
   await Promise.race([mounted.ready, interrupt.wait()]);
   context.signal.throwIfAborted();
   if (output.json) output.value({ url, dir, pid: mounted.pid });

@@ -16,7 +16,6 @@ export interface ServeFlags {
   readonly format?: boolean;
   readonly load?: string;
   readonly save?: string;
-  readonly policy?: string;
 }
 
 export async function serve(context: Context, flags: ServeFlags): Promise<void> {
@@ -36,7 +35,8 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
     format: flags.format,
     load,
     save,
-    policy: flags.policy,
+    policy: context.given.policy,
+    plugins: await context.plugins(),
     onSave: (done, total) => saving.update(done, total),
     signal: context.signal,
     onProgress: (done, total) => progress.update(done, total),
@@ -54,6 +54,7 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
         ` up to ${geometry.memberSlots} members, lease ${formatDuration(heartbeat)}`,
     );
     for (const url of service.urls) output.line(`  ${url}`);
+    tellPolicy(context, service);
     output.line(`Try: EXOMEM_URL=${service.urls[0]} exomem ls -l`);
     output.line('Ctrl-C ends it.');
   }
@@ -67,6 +68,13 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
       `exomem: it ends; ${file} keeps the region: exomem serve --file ${file} --size ${typeSize(service.size)} serves it again`,
     );
   }
+}
+
+/** Who joins a region of a policy that is none of exomem brings it. */
+export function tellPolicy({ output, given: { policy } }: Context, { superblock }: Service): void {
+  if (superblock.policy === undefined) return;
+  const option = policy === undefined ? '' : `: --policy ${policy} brings it to other commands`;
+  output.line(`  its policy is ${superblock.policy}${option}`);
 }
 
 /** Ends the service, which saves what is in the region, and says so. */

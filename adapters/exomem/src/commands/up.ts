@@ -11,7 +11,7 @@ import { Scope } from '../composition/scope.js';
 import type { Service } from '../serving/service.js';
 import { GiB, MiB } from '../units.js';
 import { localFailure, onPath } from './local.js';
-import { tellNews, warnOfOthers } from './serve.js';
+import { tellNews, tellPolicy, warnOfOthers } from './serve.js';
 
 export interface UpFlags {
   readonly size?: string;
@@ -20,7 +20,6 @@ export interface UpFlags {
   readonly mount: boolean;
   readonly load?: string;
   readonly save?: string;
-  readonly policy?: string;
 }
 
 /** Appliance, steward and mount in one, until Ctrl-C. What is not given is chosen, and told. */
@@ -42,7 +41,8 @@ export async function up(context: Context, dir: string | undefined, flags: UpFla
         name: flags.name,
         load,
         save,
-        policy: flags.policy,
+        policy: context.given.policy,
+        plugins: await context.plugins(),
         onSave: (done, total) => saving.update(done, total),
         signal: context.signal,
         onProgress: (done, total) => progress.update(done, total),
@@ -93,7 +93,7 @@ async function mountIfPossible(
   }
   const dir = await directory(scope, wanted);
   const { mountRegion } = await import('../mounting/supervise.js');
-  const mounted = scope.use(mountRegion({ url: service.url, dir, plugins: context.plugins }));
+  const mounted = scope.use(mountRegion({ url: service.url, dir, ...context.given }));
   try {
     await Promise.race([mounted.ready, context.interrupt.wait()]);
   } catch (error) {
@@ -124,7 +124,8 @@ async function directory(scope: Scope, wanted: string | undefined): Promise<stri
   return dir;
 }
 
-async function tellAll({ output }: Context, service: Service, mounted: SupervisedMount | undefined): Promise<void> {
+async function tellAll(context: Context, service: Service, mounted: SupervisedMount | undefined): Promise<void> {
+  const { output } = context;
   const [url] = service.urls;
   const dir = mounted?.dir;
   if (output.json) {
@@ -134,6 +135,7 @@ async function tellAll({ output }: Context, service: Service, mounted: Supervise
   output.line(`${formatSize(service.size)} of memory, in this process until Ctrl-C:`);
   if (dir !== undefined) output.line(`  the directory  ${dir}`);
   for (const one of service.urls) output.line(`  the region     ${one}`);
+  tellPolicy(context, service);
   output.line('Try, in another terminal:');
   if (dir !== undefined) {
     output.line(`  cp /etc/hostname ${dir}/ && ls -l ${dir}`);

@@ -1,7 +1,9 @@
 import { createRequire } from 'node:module';
-import { type AllocationPolicy, ExomemError, type Transport } from '@exomem/core';
+import { type AllocationPolicy, ExomemError, type Placement, type Transport } from '@exomem/core';
 import type { MountHost } from '@exomem/mount';
 import type { DependencyContainer } from 'tsyringe';
+import { isPath } from './module.js';
+import { checkPart, loadPart, type PartKind, type Parts } from './part.js';
 import { checkPlugin, originOf, type Plugin } from './plugin.js';
 
 // An `import` of these two, which are CommonJS, has Node analyse every file of theirs first. Each command pays for that:
@@ -14,20 +16,38 @@ const { container: root, instanceCachingFactory } = require('tsyringe') as typeo
 const token = {
   transport: (scheme: string): symbol => Symbol.for(`exomem.transport.${scheme}`),
   policy: (name: string): symbol => Symbol.for(`exomem.policy.${name}`),
+  placement: (name: string): symbol => Symbol.for(`exomem.placement.${name}`),
   host: (name: string): symbol => Symbol.for(`exomem.host.${name}`),
 };
 type Kind = keyof typeof token;
 
+/** What a module of the user's own can bring by an option of that name. */
+const own: Partial<Record<Kind, true>> = { policy: true, placement: true };
+
+/** The names of the placements of `core`, and what they are exported as. */
+const placements = {
+  'low-fragmentation': 'lowFragmentation',
+  'first-fit': 'firstFit',
+  'best-fit': 'bestFit',
+  aligned: 'aligned',
+} as const;
+
 const defaultHost = 'fuse-native';
 
 /**
- * Where everything is put together: transports by the schemes of their URLs, policies and hosts of mounts by name. What is built in is
+ * Where everything is put together: transports by the schemes of their URLs, policies, placements and hosts of
+ * mounts by name. What is built in is
  * loaded when it is asked for.
  */
 export class Composition {
   readonly #container: DependencyContainer = root.createChildContainer();
   /** Who brought a part, for messages. */
-  readonly #parts: Record<Kind, Map<string, string>> = { transport: new Map(), policy: new Map(), host: new Map() };
+  readonly #parts: Record<Kind, Map<string, string>> = {
+    transport: new Map(),
+    policy: new Map(),
+    placement: new Map(),
+    host: new Map(),
+  };
 
   /** By scheme, what brings a transport in another thread: a plug-in's specifier, or undefined for one of ours. */
   readonly #modules = new Map<string, string | undefined>();
@@ -45,6 +65,9 @@ export class Composition {
     for (const name of ['atomic', 'locked'] as const) {
       this.#register('policy', name, 'exomem', async () => (await import('@exomem/core'))[name]);
     }
+    for (const [name, exported] of Object.entries(placements)) {
+      this.#register('placement', name, 'exomem', async () => (await import('@exomem/core'))[exported]);
+    }
     this.#register('host', defaultHost, 'exomem', async () => (await import('@exomem/mount')).fuseNative());
     for (const plugin of plugins) this.add(plugin);
   }
@@ -60,7 +83,11 @@ export class Composition {
       }
     }
     for (const host of plugin.hosts ?? []) this.#register('host', host.name, plugin.name, async () => host);
-    for (const policy of plugin.policies ?? []) this.#register('policy', policy.name, plugin.name, async () => policy);
+    for (const kind of ['policy', 'placement'] as const) {
+      for (const part of (kind === 'policy' ? plugin.policies : plugin.placements) ?? []) {
+        this.#register(kind, checkPart(kind, part, where).name, plugin.name, async () => part);
+      }
+    }
   }
 
   /** How another thread comes by the transport of a URL's scheme; undefined if it cannot. */
@@ -81,9 +108,25 @@ export class Composition {
     return this.#resolve<Transport>('transport', scheme, url);
   }
 
-  /** @throws `InvalidArgument` */
-  async policy(name: string): Promise<AllocationPolicy> {
-    return this.#resolve<AllocationPolicy>('policy', name, name);
+  /** A policy by its name, or by the module that has it; one that is handed over is looked at. @throws `InvalidArgument`, ... */
+  policy(given: string | AllocationPolicy): Promise<AllocationPolicy> {
+    return this.#part('policy', given);
+  }
+
+  /** A placement, likewise. */
+  placement(given: string | Placement): Promise<Placement> {
+    return this.#part('placement', given);
+  }
+
+  /** The policy that a region names; undefined if nobody brought one of that name. */
+  async registered(name: string): Promise<AllocationPolicy | undefined> {
+    return this.#parts.policy.has(name) ? this.policy(name) : undefined;
+  }
+
+  async #part<K extends PartKind>(kind: K, given: string | Parts[K]): Promise<Parts[K]> {
+    if (typeof given !== 'string') return checkPart(kind, given, `the ${kind} that was handed over`);
+    if (!this.#parts[kind].has(given) && isPath(given)) return loadPart(kind, given);
+    return this.#resolve<Parts[K]>(kind, given, given);
   }
 
   /** How the kernel's requests reach a mount. @throws `InvalidArgument` */
@@ -111,7 +154,7 @@ export class Composition {
     if (!this.#parts[kind].has(name)) {
       throw new ExomemError('InvalidArgument', `there is no ${kind} "${name}"`, {
         where,
-        advice: `known are ${[...this.#parts[kind].keys()].join(', ')}; --plugin ./mine.mjs brings others`,
+        advice: `known are ${[...this.#parts[kind].keys()].join(', ')}; --${kind in own ? kind : 'plugin'} ./mine.mjs brings another`,
       });
     }
     return this.#container.resolve<Promise<T>>(token[kind](name));

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { type AllocationPolicy, ExomemError, type Transport } from '@exomem/core';
+import { type AllocationPolicy, ExomemError, type Placement, type Transport } from '@exomem/core';
 import type { MountHost } from '@exomem/mount';
+import { importModule, isPath } from './module.js';
 
 /** The version of the contract between exomem and its plug-ins. */
 export const pluginApiVersion = 1;
@@ -20,13 +20,15 @@ export interface Plugin {
   readonly apiVersion: typeof pluginApiVersion;
   /** Ways for bytes to travel, by the schemes of their URLs. */
   readonly transports?: readonly Transport[];
-  /** Ways to choose space, by name. */
+  /** Ways to coordinate space, by name. */
   readonly policies?: readonly AllocationPolicy[];
+  /** Ways to choose where an allocation goes, by name. */
+  readonly placements?: readonly Placement[];
   /** Ways for the kernel's requests to reach a mount, by name. */
   readonly hosts?: readonly MountHost[];
 }
 
-const kinds = { transports: 'connect', policies: 'create', hosts: 'mount' } as const;
+const kinds = { transports: 'connect', policies: 'create', placements: 'place', hosts: 'mount' } as const;
 
 /**
  * Holds what a module exports against the contract.
@@ -37,7 +39,7 @@ export function checkPlugin(found: unknown, where: string): Plugin {
   const wrong = (why: string): ExomemError =>
     new ExomemError('InvalidArgument', `this is no plug-in: ${why}`, {
       where,
-      advice: `export name, apiVersion = ${pluginApiVersion} and transports, policies or hosts`,
+      advice: `export name, apiVersion = ${pluginApiVersion} and transports, policies, placements or hosts`,
     });
   if (typeof found !== 'object' || found === null) throw wrong('it exports nothing');
   if (typeof plugin.name !== 'string' || plugin.name === '') throw wrong('it exports no name');
@@ -58,7 +60,7 @@ export function checkPlugin(found: unknown, where: string): Plugin {
   return plugin;
 }
 
-function checkVersion(name: string, version: unknown, where: string): void {
+export function checkVersion(name: string, version: unknown, where: string): void {
   if (version === pluginApiVersion) return;
   throw new ExomemError(
     'Incompatible',
@@ -83,19 +85,26 @@ export function originOf(plugin: Plugin): string | undefined {
 
 /** Imports a plug-in: a path, or the name of a package. @throws `NotFound`, `InvalidArgument`, `Incompatible` */
 export async function loadPlugin(specifier: string): Promise<Plugin> {
-  const isPath = /^\.{0,2}\//.test(specifier) || /\.[cm]?js$/.test(specifier);
-  let module: Record<string, unknown>;
-  try {
-    module = await import(isPath ? pathToFileURL(resolve(specifier)).href : specifier);
-  } catch (cause) {
-    const missing = ['ERR_MODULE_NOT_FOUND', 'ENOENT'].includes((cause as NodeJS.ErrnoException).code ?? '');
-    throw new ExomemError(
-      missing ? 'NotFound' : 'InvalidArgument',
-      `this plug-in cannot be loaded: ${(cause as Error).message.split('\n', 1)[0]}`,
-      { where: specifier, advice: 'name a module, as in --plugin ./mine.mjs', cause },
-    );
-  }
-  const plugin = checkPlugin(module['name'] === undefined ? module['default'] : module, specifier);
-  origins.set(plugin, isPath ? resolve(specifier) : specifier);
+  const module = await importModule(specifier, 'plug-in', '--plugin');
+  const plugin = checkPlugin(pluginOf(module), specifier);
+  origins.set(plugin, isPath(specifier) ? resolve(specifier) : specifier);
   return plugin;
+}
+
+/** A module that exports one policy or placement, as for --policy, --placement and `exomem conform`, is a plug-in with that. */
+function pluginOf(module: Record<string, unknown>): unknown {
+  const named = ['name', 'policy', 'placement'].some((name) => module[name] !== undefined);
+  const exported = named ? module : module['default'];
+  const { policy, placement, apiVersion } = (exported ?? {}) as {
+    policy?: AllocationPolicy;
+    placement?: Placement;
+    apiVersion?: unknown;
+  };
+  if (apiVersion !== undefined || (policy === undefined && placement === undefined)) return exported;
+  return {
+    name: policy?.name ?? placement?.name,
+    apiVersion: pluginApiVersion,
+    ...(policy === undefined ? {} : { policies: [policy] }),
+    ...(placement === undefined ? {} : { placements: [placement] }),
+  };
 }

@@ -1,10 +1,12 @@
 import {
   type ExaminedSuperblock,
   examineSuperblock,
+  ruler,
   type Superblock,
   superblockBytes,
   superblockState,
 } from '@exomem/core';
+import { printable } from '../command/output.js';
 import { formatSize } from '../command/quantity.js';
 import { timeOf } from '../commands/attributes.js';
 import type { RegionImage } from '../image/region-image.js';
@@ -74,6 +76,7 @@ function* describe(
     compat: hex(compat),
     incompat: hex(incompat),
     roCompat: hex(roCompat),
+    policy: ruler(block),
     lease,
     delay,
     drift,
@@ -85,7 +88,10 @@ function* describe(
     kind,
     `  made ${timeOf(created)}; lease ${lease} ms, delay ${delay} ms, drift ${drift} ppm, wait ${wait} ms`,
   );
-  yield line(kind, `  features: compat ${hex(compat)}, incompat ${hex(incompat)}, ro-compat ${hex(roCompat)}`);
+  yield line(
+    kind,
+    `  features: compat ${hex(compat)}, incompat ${hex(incompat)}, ro-compat ${hex(roCompat)}; policy ${printable(ruler(block))}`,
+  );
   for (const [field, value] of Object.entries(geometry)) yield line(kind, `  ${field.padEnd(16)} ${value}`);
   if (refusal !== undefined && !(kind === 'copy' && state === 0)) {
     yield line('damage', `  ${of} is refused: ${refusal.message}`, { code: refusal.code });
@@ -107,6 +113,7 @@ function differences(a: Superblock, b: Superblock): string[] {
     'drift',
     'wait',
     'created',
+    'policy',
   ] as const) {
     fields.push([key, a[key], b[key]]);
   }

@@ -12,6 +12,9 @@ export interface MountRequest {
   readonly allowOther?: boolean;
   /** Specifiers of plug-ins. */
   readonly plugins: readonly string[];
+  /** A policy and a placement by their names, or the paths of modules that have them. */
+  readonly policy?: string | undefined;
+  readonly placement?: string | undefined;
 }
 
 const child = fileURLToPath(new URL('./child.js', import.meta.url));

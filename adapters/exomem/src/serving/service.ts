@@ -4,10 +4,10 @@ import {
   type AllocationPolicy,
   ExomemError,
   type FormatOptions,
+  findPolicy,
   format,
   isExomemError,
   planGeometry,
-  policyFor,
   readSuperblock,
   run,
   type Superblock,
@@ -26,6 +26,7 @@ import {
   tcp,
 } from '@exomem/transport-tcp';
 import { Composition } from '../composition/composition.js';
+import type { Plugin } from '../composition/plugin.js';
 import { Scope } from '../composition/scope.js';
 import { imageSize, loadMemory, saveMemory } from '../image/memory-file.js';
 import { checkPlace } from '../image/sparse-file.js';
@@ -49,10 +50,12 @@ export interface ServeOptions {
   /** Milliseconds that a heartbeat lasts; of a region that is made now. Default 10,000. */
   readonly lease?: number;
   /**
-   * How changes of the region's tables are coordinated: the name of a policy, or one. Of a region that is made now; of one that
-   * there is, it has to be that. Default `atomic`.
+   * How changes of the region's tables are coordinated: a policy, its name, or the path of the module that has it. Of a region
+   * that is made now; of one that there is, it has to be that. Default `atomic`.
    */
   readonly policy?: string | AllocationPolicy;
+  /** What brings more policies. */
+  readonly plugins?: readonly Plugin[];
   /** Format a file that keeps no region, or another one: what is in it is lost. */
   readonly format?: boolean;
   readonly signal?: AbortSignal;
@@ -97,8 +100,8 @@ export class Service implements AsyncDisposable {
     // Everything that can be judged is judged before anything is touched.
     checkRegionName(name);
     if (save !== undefined) await checkSave(save, options.file);
-    const composition = new Composition();
-    const policy = typeof options.policy === 'string' ? await composition.policy(options.policy) : options.policy;
+    const composition = new Composition(options.plugins);
+    const policy = options.policy === undefined ? undefined : await composition.policy(options.policy);
     const size = load === undefined ? options.size : await sizeOfImage(load, options);
     if (size !== undefined && load === undefined) {
       planGeometry(size);
@@ -124,7 +127,7 @@ export class Service implements AsyncDisposable {
       const urls = addresses.map((address) => formatUrl(address, name));
       const url = formatUrl(reachable(addresses[0]!), name);
       const transport = tcp();
-      const superblock = await prepare(transport, url, backing, options, policy);
+      const superblock = await prepare(transport, url, backing, options, policy, composition);
       const steward = scope.use(
         new StewardWatch(
           () => join(url, { role: 'steward', label: 'steward', transport, policy }, composition),
@@ -201,6 +204,7 @@ async function prepare(
   backing: BackingMemory,
   options: ServeOptions,
   policy: AllocationPolicy | undefined,
+  composition: Composition,
 ): Promise<Superblock> {
   const session = await transport.connect(url, { clientId: randomBytes(16), lane: 0 });
   const bench = { session, surroundings };
@@ -217,7 +221,7 @@ async function prepare(
     }
     if (options.format) return await make({ force: true });
     const { block } = await run(readSuperblock(session.size), bench);
-    policyFor(block, policy);
+    await findPolicy(block, policy, (name) => composition.registered(name));
     if (options.lease !== undefined && options.lease !== block.lease) {
       throw new ExomemError(
         'InvalidArgument',

@@ -6,6 +6,8 @@
  *   recoverers  ends two who recover in turn, at any step
  *   storm       ends, then stops, so many workers at random while three others work, then cuts so many connections
  *
+ *   mount       holds the laws of file systems over two mounts of one region, for so many seconds
+ *
  * And without a process or a network, every way that small worlds can go:
  *
  *   exhaustive [NAME ...] [--limit STATES] [--mutants] [--path WAY]
@@ -14,6 +16,7 @@ import { parseArgs } from 'node:util';
 import { type Side, sides } from './deadly.js';
 import { exhaustive } from './exhaustive/main.js';
 import { kill } from './kill.js';
+import { huntMounts } from './mount.js';
 import { operations } from './operations/index.js';
 import { recoverersInTurn } from './recoverers.js';
 import { cutAtRandom, killAtRandom, stopAtRandom } from './storms.js';
@@ -32,6 +35,8 @@ const { values, positionals } = parseArgs({
     limit: { type: 'string' },
     mutants: { type: 'boolean' },
     path: { type: 'string' },
+    law: { type: 'string', multiple: true },
+    seconds: { type: 'string' },
   },
   allowPositionals: true,
 });
@@ -91,6 +96,17 @@ const hunts: Record<string, () => Promise<boolean>> = {
   stop: () => atSteps('SIGSTOP'),
   recoverers: twoRecoverers,
   storm,
+  mount: async () => {
+    const seconds = number(values.seconds) ?? 60;
+    const { failed } = await huntMounts({
+      seconds,
+      seed,
+      laws: values.law,
+      path: values.path,
+      tell: (line) => console.log(line),
+    });
+    return failed === 0;
+  },
   exhaustive: async () =>
     exhaustive(names, { limit: number(values.limit), mutants: values.mutants, path: values.path }),
 };

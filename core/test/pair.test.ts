@@ -12,7 +12,7 @@ import {
   pairLayout,
   pairTransport,
   planDataRegion,
-  planFor,
+  planRegion,
   readSuperblock,
   runSync,
   splitPairUrl,
@@ -34,7 +34,7 @@ function made(metadataBytes = 4 * MiB, dataBytes = 16 * MiB, options: FormatOpti
   const regions = { metadata: createRegion(metadataBytes), data: createRegion(dataBytes) };
   const transport = sharedArrayBuffer(regions);
   const all = { zeroed: true, lease: 1000, ...options, dataBytes };
-  const geometry = planFor(metadataBytes, 1n, all);
+  const geometry = planRegion(metadataBytes, all);
   const { offset, bytes } = planDataRegion(geometry, new Uint8Array(16));
   const layout = { head: offset, from: 0, bytes, gates: 4096 };
   const [metadata, data] = [transport.open('sab:metadata', lane), transport.open('sab:data', lane)];
@@ -164,7 +164,7 @@ test('a region is not formatted over either half of another', async () => {
     const fresh = { metadata: createRegion(4 * MiB), data: createRegion(16 * MiB), [half]: regions[half] };
     const transport = sharedArrayBuffer(fresh);
     const options = { zeroed: true, dataBytes: 16 * MiB };
-    const { offset, bytes } = planDataRegion(planFor(4 * MiB, 1n, options), new Uint8Array(16));
+    const { offset, bytes } = planDataRegion(planRegion(4 * MiB, options), new Uint8Array(16));
     const layout = { head: offset, from: 0, bytes, gates: 4096 };
     const halves = [transport.open('sab:metadata', lane), transport.open('sab:data', lane)] as const;
     const session = new PairSession(...halves, layout, url);
@@ -200,7 +200,7 @@ test('a metadata region that is too small says how large it must be', async () =
     [256 * 1024, 16 * MiB],
     [4 * MiB, 64 * 1024],
   ]) {
-    const work = (async () => planFor(metadata!, 1n, { dataBytes: data! }))();
+    const work = (async () => planRegion(metadata!, { dataBytes: data! }))();
     assert.match(await refusal(work), /^OutOfRange/);
   }
 });

@@ -17,7 +17,7 @@ import {
   superblockBytes,
   userGroups,
 } from '../region/geometry.js';
-import { encodeSuperblock, type Superblock, stateOffset, superblockState } from '../region/superblock.js';
+import { encodeSuperblock, inOnePiece, type Superblock, stateOffset, superblockState } from '../region/superblock.js';
 import {
   bitsOf,
   encodeMember,
@@ -162,7 +162,7 @@ export function* layOut(contents: Contents): Generator<Piece, void, undefined> {
   const root = encodeRoot(contents.version + 1, snapshot.offset / 4096);
   control.setBigUint64(controlFields.root, root, true);
   yield { offset: geometry.controlOffset, bytes: new Uint8Array(control.buffer) };
-  const block = encodeSuperblock(superblock);
+  const block = encodeSuperblock(inOnePiece(superblock));
   yield { offset: geometry.copyOffset, bytes: block.slice() };
   new DataView(block.buffer).setBigUint64(stateOffset, BigInt(superblockState.ready), true);
   yield { offset: 0, bytes: block.subarray(0, superblockBytes) };

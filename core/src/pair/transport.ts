@@ -18,7 +18,7 @@ export function pairLayout({ data }: Superblock): PairLayout {
  */
 export function pairTransport(parts: { readonly metadata: Transport; readonly data: Transport }): Transport {
   return {
-    name: 'pair',
+    name: parts.metadata.name === parts.data.name ? parts.data.name : 'pair',
     schemes: [],
     apiVersion: 1,
     async connect(url: string, options: ConnectOptions): Promise<Session> {

@@ -2,9 +2,24 @@ import { ExomemError } from '../errors.js';
 import type { AllocationPolicy } from '../policy/policy.js';
 import { surely } from '../policy/resolve.js';
 import { ruleOf } from '../policy/shipped.js';
-import { encodeDataHeader, gateOffset, planDataRegion, refusalOfData } from '../region/data-region.js';
+import {
+  type DataRegion,
+  dataMagic,
+  encodeDataHeader,
+  gateOffset,
+  planDataRegion,
+  refusalOfData,
+} from '../region/data-region.js';
 import type { Geometry, GeometryOptions } from '../region/geometry.js';
-import { defaultRedoBytes, groupWordOffset, planGeometry, superblockBytes, userGroups } from '../region/geometry.js';
+import {
+  defaultRedoBytes,
+  groupWordOffset,
+  memberLineOffset,
+  memberStride,
+  planGeometry,
+  superblockBytes,
+  userGroups,
+} from '../region/geometry.js';
 import type { DecodedSuperblock, Superblock } from '../region/superblock.js';
 import {
   decodeSuperblock,
@@ -14,10 +29,10 @@ import {
   stateOffset,
   superblockState,
 } from '../region/superblock.js';
-import { joinWord, pageBits, repeatBits } from '../region/words.js';
+import { decodeMember, encodeMember, joinWord, memberState, pageBits, repeatBits } from '../region/words.js';
 import { compareExchange, load, read, write } from '../transport/step.js';
 import type { Protocol } from './protocol.js';
-import { random, wallClock } from './protocol.js';
+import { random, readBytes, wallClock } from './protocol.js';
 
 export interface FormatOptions extends GeometryOptions {
   /**
@@ -38,11 +53,17 @@ export interface FormatOptions extends GeometryOptions {
 const chunk = 256 * 1024;
 
 /** Lays a region of that variant out. @throws `OutOfRange` */
-export function planFor(size: number, variant: bigint, options: GeometryOptions): Geometry {
+function planFor(size: number, variant: bigint, options: GeometryOptions): Geometry {
   const mailboxes = variant === incompatible.message;
   if (variant !== incompatible.locked) return planGeometry(size, { ...options, redoBytes: 0, mailboxes });
   const { memberSlots } = planGeometry(size, options);
   return planGeometry(size, { redoBytes: defaultRedoBytes(size, memberSlots), ...options });
+}
+
+/** How {@link format} lays a region out. @throws `OutOfRange` */
+export function planRegion(size: number, options: FormatOptions): Geometry {
+  const { incompat } = options.policy === undefined ? { incompat: incompatible.atomic } : ruleOf(options.policy);
+  return planFor(size, incompat, options);
 }
 
 /**
@@ -73,6 +94,7 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
     }
     found.push(word);
   }
+  const last = data === undefined ? [] : yield* lastIncarnations(geometry, data, found);
   const nonce = BigInt(yield* number()) * 2n ** 28n + BigInt((yield* number()) % 2 ** 28);
   const begun = (nonce << 4n) | BigInt(superblockState.formatting);
   for (const [index, at] of states.entries()) {
@@ -105,6 +127,11 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
   if (options.zeroed === 'data') yield* fill(groupWordOffset(geometry, groups), geometry.reserveGroups * 8, 0n);
   const tablesEnd = data?.offset ?? geometry.dataOffset;
   if (options.zeroed !== true) yield* fill(geometry.logOffset, tablesEnd - geometry.logOffset, 0n);
+  for (const [slot, incarnation] of last.entries()) {
+    if (incarnation === 0) continue;
+    const word = encodeMember({ state: memberState.free, incarnation, beat: 0 });
+    yield write(memberLineOffset(geometry, slot), new Uint8Array(new BigUint64Array([word]).buffer));
+  }
   const bytes = encodeSuperblock(block);
   if (data !== undefined) {
     if (!options.zeroed) yield* fill(data.offset + gateOffset, geometry.memberSlots * 8, 0n);
@@ -120,6 +147,33 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
     }
   }
   return block;
+}
+
+/**
+ * The highest incarnation that each slot had in what was formatted here before. Who serves a part may still be the same, and
+ * remember whom it shut out: incarnations go on from there.
+ * @param states the state words of both parts
+ */
+function* lastIncarnations(
+  { memberSlots, memberOffset }: Geometry,
+  { offset }: DataRegion,
+  states: readonly bigint[],
+): Protocol<number[]> {
+  const highest = new Array<number>(memberSlots).fill(0);
+  for (const [part, start] of [0, offset].entries()) {
+    if (Number(states[part]! & 15n) !== superblockState.ready) continue;
+    const view = new DataView((yield* readBytes(start, superblockBytes)).buffer);
+    // Both have their table at the beginning, always at the same place, and say how many slots there are.
+    const gates = view.getBigUint64(0, true) === dataMagic;
+    const count = Math.min(memberSlots, Number(view.getBigUint64(gates ? 96 : 104, true)));
+    const stride = gates ? 8 : memberStride;
+    const table = yield* readBytes(start + (gates ? gateOffset : memberOffset), count * stride);
+    for (let slot = 0; slot < count; slot++) {
+      const word = new DataView(table.buffer).getBigUint64(slot * stride, true);
+      highest[slot] = Math.max(highest[slot]!, decodeMember(word).incarnation);
+    }
+  }
+  return highest;
 }
 
 /** All but the state word. */

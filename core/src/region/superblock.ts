@@ -55,6 +55,11 @@ export function variantOf(incompat: bigint): bigint {
 }
 const knownRoCompat = 0n;
 
+/** The same region with its data in itself: where everything lies stays as it is, and the header is a gap. */
+export function inOnePiece({ data, ...block }: Superblock): Superblock {
+  return data === undefined ? block : { ...block, incompat: block.incompat & ~incompatible.separateMetadata };
+}
+
 export const superblockState = { none: 0, formatting: 1, ready: 2 } as const;
 /**
  * The state word: `{nonce:60 | state:4}`, the nonce of who formats while somebody does, else 0. It changes by
@@ -266,8 +271,12 @@ function dataOf(bytes: Uint8Array, view: DataView): DataRegion {
 function checkDataRegion({ data, geometry }: Superblock): void {
   if (data === undefined) return;
   const planned = planDataRegion(geometry, data.uuid);
-  const { arenaOffset, memberSlots, arenaBytes, redoOffset, redoBytes } = geometry;
-  const tables = Math.max(arenaOffset + memberSlots * arenaBytes, redoOffset + memberSlots * redoBytes);
+  const { arenaOffset, memberSlots, arenaBytes, redoOffset, redoBytes, mailboxOffset, mailboxBytes } = geometry;
+  const tables = Math.max(
+    arenaOffset + memberSlots * arenaBytes,
+    redoOffset + memberSlots * redoBytes,
+    mailboxOffset + mailboxBytes,
+  );
   if (data.offset !== planned.offset || data.offset < tables) throw damagedGeometry('data region', data.offset);
   if (data.bytes !== planned.bytes) throw damagedGeometry('length of the data region', data.bytes);
 }

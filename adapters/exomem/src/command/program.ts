@@ -117,6 +117,10 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     .option('--name <name>', 'the name of the region', 'default')
     .option('--no-mount', 'appliance and steward alone')
     .option('--load <image>', 'begin with the region of an image, which has its size')
+    .option(
+      '--metadata <place>',
+      'keep the metadata in a region of its own: a size, or the URL of one that is set aside',
+    )
     .option('--save <image>', 'save the region there when it ends; a file that has the name is replaced then');
 
   command(
@@ -128,6 +132,9 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
       'exomem serve --size 8G --listen unix:/run/exomem.sock',
       'exomem serve --size 8G --file /var/lib/exomem/region     # keeps it when it ends',
       'exomem serve --load yesterday --save today               # from an image, into another',
+      'exomem serve --size 64G --metadata 512M                  # the metadata in a region of its own',
+      'exomem serve --size 512M --raw --name meta --listen :7071 # that region, on another machine; then here:',
+      'exomem serve --size 64G --metadata tcp://other:7071/meta',
     ],
     async (context, options: import('../commands/serve.js').ServeFlags) =>
       (await import('../commands/serve.js')).serve(context, options),
@@ -139,6 +146,11 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     .option('--lease <duration>', 'who is silent for longer than about this counts as dead (default 10s)')
     .option('--format', 'format what --file holds: everything in it is lost')
     .option('--load <image>', 'begin with the region of an image, which has its size')
+    .option(
+      '--metadata <place>',
+      'keep the metadata in a region of its own: a size, or the URL of one that is set aside',
+    )
+    .option('--raw', 'only set memory aside: for the metadata of a region that another exomem serves')
     .option('--save <image>', 'save the region there when it ends; a file that has the name is replaced then');
 
   command(

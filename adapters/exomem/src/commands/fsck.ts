@@ -1,5 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { ExomemError, memberState, run, type Session } from '@exomem/core';
+import {
+  ExomemError,
+  formatPairUrl,
+  memberState,
+  pairTransport,
+  run,
+  type Session,
+  type Transport,
+} from '@exomem/core';
 import {
   type Audit,
   auditRegion,
@@ -79,6 +87,27 @@ async function open(context: Context, text: string | undefined, writes: boolean)
     const transport = await (await context.composition()).transport(url);
     return transport.connect(url, { clientId: randomBytes(16), lane: 0, signal: context.signal });
   }
+  try {
+    const { hasMetadataBeside, metadataFile } = await import('../serving/metadata.js');
+    if (!(await hasMetadataBeside(text))) return await openFile(context, text, writes);
+    const part = (path: string): Transport => ({
+      name: 'file',
+      schemes: [],
+      apiVersion: 1,
+      connect: () => openFile(context, path, writes),
+    });
+    const metadata = metadataFile(text);
+    const url = formatPairUrl({ data: text, metadata });
+    return await pairTransport({ data: part(text), metadata: part(metadata) }).connect(url, {
+      clientId: randomBytes(16),
+      lane: 0,
+    });
+  } catch (error) {
+    throw localFailure(error, text);
+  }
+}
+
+async function openFile(context: Context, text: string, writes: boolean): Promise<Session> {
   try {
     if (!writes) return new FileSession(await fileImage(text));
     await (await fileImage(text))[Symbol.asyncDispose]();

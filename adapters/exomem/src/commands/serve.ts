@@ -1,6 +1,7 @@
 import type { MemberLine } from '@exomem/core';
 import type { Context } from '../command/context.js';
 import { describe } from '../command/failure.js';
+import { parseRegion } from '../command/location.js';
 import { printable } from '../command/output.js';
 import { Progress } from '../command/progress.js';
 import { formatDuration, formatSize, parseDuration, parseSize, typeSize } from '../command/quantity.js';
@@ -16,9 +17,12 @@ export interface ServeFlags {
   readonly format?: boolean;
   readonly load?: string;
   readonly save?: string;
+  readonly metadata?: string;
+  readonly raw?: boolean;
 }
 
 export async function serve(context: Context, flags: ServeFlags): Promise<void> {
+  if (flags.raw) return (await import('./serve-raw.js')).serveRaw(context, flags);
   const size = flags.size === undefined ? undefined : parseSize(flags.size);
   const lease = flags.lease === undefined ? undefined : parseDuration(flags.lease, 'lease');
   const { output, interrupt } = context;
@@ -37,6 +41,7 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
     save,
     policy: context.given.policy,
     plugins: await context.plugins(),
+    metadata: parseMetadata(flags.metadata),
     onSave: (done, total) => saving.update(done, total),
     signal: context.signal,
     onProgress: (done, total) => progress.update(done, total),
@@ -75,6 +80,12 @@ export function tellPolicy({ output, given: { policy } }: Context, { superblock 
   if (superblock.policy === undefined) return;
   const option = policy === undefined ? '' : `: --policy ${policy} brings it to other commands`;
   output.line(`  its policy is ${superblock.policy}${option}`);
+}
+
+/** A size, or the URL of a region. @throws `OutOfRange`, `InvalidArgument` */
+export function parseMetadata(text: string | undefined): number | string | undefined {
+  if (text === undefined) return undefined;
+  return /^[a-z][a-z0-9+.-]*:/i.test(text) ? parseRegion(text) : parseSize(text, 'size of the metadata');
 }
 
 /** Ends the service, which saves what is in the region, and says so. */

@@ -11,7 +11,7 @@ import { Scope } from '../composition/scope.js';
 import type { Service } from '../serving/service.js';
 import { GiB, MiB } from '../units.js';
 import { localFailure, onPath } from './local.js';
-import { tellNews, tellPolicy, warnOfOthers } from './serve.js';
+import { parseMetadata, tellNews, tellPolicy, warnOfOthers } from './serve.js';
 
 export interface UpFlags {
   readonly size?: string;
@@ -20,6 +20,7 @@ export interface UpFlags {
   readonly mount: boolean;
   readonly load?: string;
   readonly save?: string;
+  readonly metadata?: string;
 }
 
 /** Appliance, steward and mount in one, until Ctrl-C. What is not given is chosen, and told. */
@@ -43,6 +44,7 @@ export async function up(context: Context, dir: string | undefined, flags: UpFla
         save,
         policy: context.given.policy,
         plugins: await context.plugins(),
+        metadata: parseMetadata(flags.metadata),
         onSave: (done, total) => saving.update(done, total),
         signal: context.signal,
         onProgress: (done, total) => progress.update(done, total),

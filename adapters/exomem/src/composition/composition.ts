@@ -1,5 +1,12 @@
 import { createRequire } from 'node:module';
-import { type AllocationPolicy, ExomemError, type Placement, type Transport } from '@exomem/core';
+import {
+  type AllocationPolicy,
+  ExomemError,
+  type Placement,
+  pairTransport,
+  splitPairUrl,
+  type Transport,
+} from '@exomem/core';
 import type { MountHost } from '@exomem/mount';
 import type { DependencyContainer } from 'tsyringe';
 import { isPath } from './module.js';
@@ -92,12 +99,25 @@ export class Composition {
 
   /** How another thread comes by the transport of a URL's scheme; undefined if it cannot. */
   abroad(url: string): { readonly plugin: string | undefined } | undefined {
+    const pair = splitPairUrl(url);
+    if (pair !== undefined) {
+      const [data, metadata] = [this.abroad(pair.data), this.abroad(pair.metadata)];
+      if (data === undefined || metadata === undefined) return undefined;
+      // A thread is given one plug-in.
+      const one = data.plugin === undefined || metadata.plugin === undefined || data.plugin === metadata.plugin;
+      return one ? { plugin: data.plugin ?? metadata.plugin } : undefined;
+    }
     const scheme = schemeOf(url) ?? '';
     return this.#modules.has(scheme) ? { plugin: this.#modules.get(scheme) } : undefined;
   }
 
-  /** The transport of a URL's scheme. @throws `InvalidArgument` */
+  /** The transport of a URL's scheme, or of both its schemes where it is `DATA?metadata=METADATA`. @throws `InvalidArgument` */
   async transport(url: string): Promise<Transport> {
+    const pair = splitPairUrl(url);
+    if (pair !== undefined) {
+      const [data, metadata] = await Promise.all([this.transport(pair.data), this.transport(pair.metadata)]);
+      return pairTransport({ data, metadata });
+    }
     const scheme = schemeOf(url);
     if (scheme === undefined) {
       throw new ExomemError('InvalidArgument', 'this is no URL of a region', {

@@ -6,7 +6,9 @@ import {
   interrupted,
   isExomemError,
   type Pulse,
+  pairTransport,
   type Session,
+  splitPairUrl,
   type Transport,
   type Wanted,
 } from '@exomem/core';
@@ -17,10 +19,19 @@ import { Shared } from './shared.js';
 /** Wishes that are kept for a client that is blocked; who wishes asks again. */
 const mostWishes = 64;
 
-async function transportOf({ lane: { url }, plugin }: Terms): Promise<Transport> {
-  if (plugin === undefined) return (await import('@exomem/transport-tcp/client')).tcp();
-  const { loadPlugin } = await import('../composition/plugin.js');
+async function transportOf(url: string, plugin: string | undefined): Promise<Transport> {
+  const pair = splitPairUrl(url);
+  if (pair !== undefined) {
+    return pairTransport({
+      data: await transportOf(pair.data, plugin),
+      metadata: await transportOf(pair.metadata, plugin),
+    });
+  }
   const scheme = url.slice(0, url.indexOf(':')).toLowerCase();
+  if (plugin === undefined || scheme === 'tcp' || scheme === 'unix') {
+    return (await import('@exomem/transport-tcp/client')).tcp();
+  }
+  const { loadPlugin } = await import('../composition/plugin.js');
   const transport = (await loadPlugin(plugin)).transports?.find(({ schemes }) => schemes.includes(scheme));
   if (transport !== undefined) return transport;
   throw new ExomemError('InvalidArgument', `it brings no transport for ${scheme}: in another thread`, {
@@ -69,7 +80,7 @@ async function beatFor(terms: Terms): Promise<void> {
     else void beat(heartbeat.beat(), request.ask);
   });
 
-  const transport = await transportOf(terms);
+  const transport = await transportOf(lane.url, terms.plugin);
   // Until here it may be told not to begin at all.
   if (!shared.begin()) return port.close();
   let session: Session | undefined;

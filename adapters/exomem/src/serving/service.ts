@@ -6,11 +6,14 @@ import {
   type FormatOptions,
   findPolicy,
   format,
+  formatPairUrl,
   isExomemError,
+  pairTransport,
   planGeometry,
   readSuperblock,
   run,
   type Superblock,
+  splitPairUrl,
   type Transport,
 } from '@exomem/core';
 import {
@@ -32,6 +35,7 @@ import { imageSize, loadMemory, saveMemory } from '../image/memory-file.js';
 import { checkPlace } from '../image/sparse-file.js';
 import { join } from '../open.js';
 import { surroundings } from '../surroundings.js';
+import { checkPair, formatPair, hasMetadataBeside, metadataFile, metadataName } from './metadata.js';
 import { type StewardNews, StewardWatch } from './steward-watch.js';
 
 export interface ServeOptions {
@@ -56,6 +60,11 @@ export interface ServeOptions {
   readonly policy?: string | AllocationPolicy;
   /** What brings more policies. */
   readonly plugins?: readonly Plugin[];
+  /**
+   * A region of its own for the metadata: its bytes, if this process is to set it aside as well (with `file` it is kept beside
+   * that, and served again with it); or its URL, where somebody has set memory aside for it.
+   */
+  readonly metadata?: number | string;
   /** Format a file that keeps no region, or another one: what is in it is lost. */
   readonly format?: boolean;
   readonly signal?: AbortSignal;
@@ -102,8 +111,11 @@ export class Service implements AsyncDisposable {
     if (save !== undefined) await checkSave(save, options.file);
     const composition = new Composition(options.plugins);
     const policy = options.policy === undefined ? undefined : await composition.policy(options.policy);
+    const metadata = await metadataOf(options);
     const size = load === undefined ? options.size : await sizeOfImage(load, options);
-    if (size !== undefined && load === undefined) {
+    if (size !== undefined && load === undefined && typeof metadata?.size === 'number') {
+      checkPair(metadata.size, size, { lease, policy });
+    } else if (size !== undefined && load === undefined && metadata === undefined) {
       planGeometry(size);
       format(size, { lease, policy }).next();
     }
@@ -115,6 +127,8 @@ export class Service implements AsyncDisposable {
       const { onProgress } = options;
       const backing = await setAside({ size, file: options.file, signal, onProgress });
       scope.defer(() => backing.close());
+      const beside = metadata === undefined || 'url' in metadata ? undefined : await setAside({ ...metadata, signal });
+      if (beside !== undefined) scope.defer(() => beside.close());
       if (load !== undefined) await fill(backing, load, options);
       let served = false;
       if (save !== undefined) {
@@ -124,10 +138,18 @@ export class Service implements AsyncDisposable {
       // The steward and the appliance end before the memory does.
       scope.defer(() => appliance.close());
       appliance.expose(name, backing.memory);
-      const urls = addresses.map((address) => formatUrl(address, name));
-      const url = formatUrl(reachable(addresses[0]!), name);
-      const transport = tcp();
-      const superblock = await prepare(transport, url, backing, options, policy, composition);
+      if (beside !== undefined) appliance.expose(metadataName(name), beside.memory);
+      const urlOf = (address: Address): string => {
+        const data = formatUrl(address, name);
+        if (metadata === undefined) return data;
+        const url = 'url' in metadata ? metadata.url : formatUrl(address, metadataName(name));
+        return formatPairUrl({ data, metadata: url });
+      };
+      const urls = addresses.map(urlOf);
+      const url = urlOf(reachable(addresses[0]!));
+      const transport =
+        metadata !== undefined && 'url' in metadata ? await composition.transport(url) : ownTransport(url);
+      const superblock = await prepare({ url, transport, composition, backing, beside }, options, policy);
       const steward = scope.use(
         new StewardWatch(
           () => join(url, { role: 'steward', label: 'steward', transport, policy }, composition),
@@ -197,30 +219,35 @@ async function fill(backing: BackingMemory, path: string, { file, onProgress, si
   }
 }
 
+/** Where a region is that is about to be served. */
+interface Place {
+  readonly url: string;
+  readonly transport: Transport;
+  readonly composition: Composition;
+  readonly backing: BackingMemory;
+  /** The memory of its metadata, if that is apart and here. */
+  readonly beside: BackingMemory | undefined;
+}
+
 /** Formats what is new; holds what a file brought against the format. Nothing is written to a region that is refused. */
-async function prepare(
-  transport: Transport,
-  url: string,
-  backing: BackingMemory,
-  options: ServeOptions,
-  policy: AllocationPolicy | undefined,
-  composition: Composition,
-): Promise<Superblock> {
-  const session = await transport.connect(url, { clientId: randomBytes(16), lane: 0 });
-  const bench = { session, surroundings };
-  const make = (more: FormatOptions): Promise<Superblock> =>
-    Promise.resolve(run(format(session.size, { lease: options.lease, policy, ...more }), bench));
+async function prepare(place: Place, options: ServeOptions, policy: AllocationPolicy | undefined): Promise<Superblock> {
+  const { url, transport, composition, backing, beside } = place;
+  const make = (more: FormatOptions): Promise<Superblock> => formatAt(place, { lease: options.lease, policy, ...more });
   try {
     if (backing.created && options.load === undefined) {
+      const zeroed = splitPairUrl(url) === undefined || beside?.created ? true : 'data';
       try {
-        return await make({ zeroed: true });
+        return await make({ zeroed, force: options.format });
       } catch (error) {
         if (options.file !== undefined) await backing.close().then(() => destroyFile(options.file!));
         throw error;
       }
     }
     if (options.format) return await make({ force: true });
-    const { block } = await run(readSuperblock(session.size), bench);
+    const session = await transport.connect(url, { clientId: randomBytes(16), lane: 0 });
+    const { block } = await Promise.resolve(run(readSuperblock(session.size), { session, surroundings })).finally(() =>
+      session.close(),
+    );
     await findPolicy(block, policy, (name) => composition.registered(name));
     if (options.lease !== undefined && options.lease !== block.lease) {
       throw new ExomemError(
@@ -234,15 +261,63 @@ async function prepare(
     }
     return block;
   } catch (error) {
+    if (isExomemError(error, 'Exists') && backing.created && splitPairUrl(url) !== undefined) {
+      throw new ExomemError('Exists', 'the metadata region has the metadata of another data region', {
+        where: splitPairUrl(url)!.metadata,
+        advice: 'name a region that is only set aside; or add --format, and what is in it is lost',
+        cause: error,
+      });
+    }
     if (!isExomemError(error, 'NotFormatted') || backing.created || options.file === undefined) throw error;
     throw new ExomemError('NotFormatted', error.message, {
       where: options.file,
       advice: `exomem serve --file ${options.file} --format makes one there, and what the file holds is lost`,
       cause: error,
     });
+  }
+}
+
+async function formatAt({ url, transport, composition }: Place, options: FormatOptions): Promise<Superblock> {
+  const pair = splitPairUrl(url);
+  if (pair !== undefined) {
+    const transports = {
+      data: await composition.transport(pair.data),
+      metadata: await composition.transport(pair.metadata),
+    };
+    return formatPair(url, transports, options);
+  }
+  const session = await transport.connect(url, { clientId: randomBytes(16), lane: 0 });
+  try {
+    return await run(format(session.size, options), { session, surroundings });
   } finally {
     await session.close();
   }
+}
+
+function ownTransport(url: string): Transport {
+  const transport = tcp();
+  return splitPairUrl(url) === undefined ? transport : pairTransport({ data: transport, metadata: transport });
+}
+
+/** Where the metadata is to lie, if it is to lie apart. */
+async function metadataOf(
+  options: ServeOptions,
+): Promise<
+  { readonly size?: number; readonly file?: string } | { readonly size?: never; readonly url: string } | undefined
+> {
+  const { metadata, file, load, save } = options;
+  const apart = metadata !== undefined || (file !== undefined && (await hasMetadataBeside(file)));
+  if (!apart) return undefined;
+  if (load !== undefined || save !== undefined) {
+    throw new ExomemError('InvalidArgument', 'an image is of a region in one piece', {
+      advice:
+        load !== undefined
+          ? 'serve a new region, and bring the files of the image into it: exomem image load FILE URL'
+          : 'save it while it is served: exomem image save URL FILE',
+    });
+  }
+  if (typeof metadata === 'string') return { url: metadata };
+  return { size: metadata, file: file === undefined ? undefined : metadataFile(file) };
 }
 
 /** Who listens on every address is reached on the loopback one. */

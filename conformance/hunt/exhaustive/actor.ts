@@ -251,7 +251,10 @@ export class Actor {
         const { error } = outcome;
         if (error === undefined) then?.((outcome as { value: T }).value);
         else if (isExomemError(error, 'Fenced')) this.#fenced(error);
-        else if (isExomemError(error, 'Busy') && this.correspondence !== undefined) {
+        else if (
+          this.correspondence !== undefined &&
+          (isExomemError(error, 'Busy') || isExomemError(error, 'Aborted'))
+        ) {
           // Nobody answered. What becomes of what was asked for is settled before anything else.
         } else if (!isExomemError(error) || !refusals.includes(error.code)) {
           throw new Breach('answer', `${this.name} ${name}: ${String(error)}`);

@@ -121,9 +121,8 @@ export const messageMutants: readonly Mutant[] = [
   },
   {
     name: 'an answer that shows somebody else in a group is taken for a grant',
-    search: 'message-two',
+    search: 'message-held',
     invariant: 'I16',
-    slow: true,
     answer: (step, result, actor) => {
       const { geometry } = actor.plot;
       if (step.op !== 'batch' || step.steps.length !== 2) return result;
@@ -131,8 +130,16 @@ export const messageMutants: readonly Mutant[] = [
       const { slot } = actor.member;
       if (body!.op !== 'read' || body!.offset !== answerBodyOffset(geometry, slot)) return result;
       const view = new DataView(body!.bytes.buffer, body!.bytes.byteOffset, body!.bytes.byteLength);
+      // With a second page in use: whoever has it was told so.
+      if (view.getUint32(0, true) !== repeatBits(geometry.groupPages, pageBits.head)) return result;
       view.setBigUint64(0, BigInt(repeatBits(geometry.groupPages, pageBits.clean)), true);
       return result;
     },
+  },
+  {
+    name: 'who has the seat grants on while what it has given up itself is still under way',
+    search: 'message-given-up',
+    invariant: 'R1',
+    step: (step) => (step.op === 'renew' ? nothing : step),
   },
 ];

@@ -7,6 +7,8 @@ export interface Bound {
   readonly crashes: number;
   /** Replies that are lost; what was on its way happens at once, later, by half, or never. */
   readonly losses: number;
+  /** Operations that their caller gives up. */
+  readonly aborts?: number;
   /** How often the appliance ends and begins anew. */
   readonly restarts?: number;
   /** How far the clock goes. */

@@ -38,6 +38,7 @@ import type { CallOptions, Session, Transport } from '../transport/transport.js'
 import { type AllocateOptions, Allocation } from './allocation.js';
 import type { Application } from './application.js';
 import { Applications } from './applications.js';
+import { Attendance } from './attendance.js';
 import { Duties } from './duties.js';
 import type { ClientEvent } from './events.js';
 import { type Fate, FencedError, fateOf } from './fate.js';
@@ -113,6 +114,7 @@ export class Client implements AsyncDisposable, Owner {
   readonly #duties: Duties;
   readonly #room: Room;
   readonly #watch: Watch;
+  #attendance: Attendance | undefined;
   #member: Member | undefined;
   #identity: Identity | undefined;
   #allocator: Allocator | undefined;
@@ -257,7 +259,8 @@ export class Client implements AsyncDisposable, Owner {
     this.#member = member;
     const { superblock, exclusion } = this;
     const coordinator = this.#policy.coordinate?.({ superblock, geometry, member, exclusion });
-    this.#bench = { ...this.#bench, coordinator };
+    const bare = this.#bench;
+    this.#bench = { ...bare, coordinator };
     try {
       const heartbeat = await this.#inline(session).begin(issued);
       this.#life.begin(heartbeat);
@@ -274,6 +277,9 @@ export class Client implements AsyncDisposable, Owner {
       this.replica.writeAs({ identity: this.#identity, arena });
       const { placement } = this.#options;
       this.#allocator = this.#policy.create({ geometry, identity: this.#identity, placement });
+      if (coordinator?.attend !== undefined) {
+        this.#attendance = new Attendance(coordinator, bare, (error) => this.#life.missed(error));
+      }
     } catch (error) {
       await this.#end().catch(() => undefined);
       await Promise.resolve(run(fenceSelf(geometry, member), this.#bench)).catch(() => undefined);
@@ -328,7 +334,8 @@ export class Client implements AsyncDisposable, Owner {
   }
   /** What keeps late steps of the dead from doing harm here. */
   get exclusion(): Exclusion {
-    return exclusionOf(this.session.capabilities, this.superblock);
+    const found = exclusionOf(this.session.capabilities, this.superblock);
+    return found === 'wait' && this.#policy.writes ? 'none' : found;
   }
   get state(): NamespaceState {
     return this.replica.state;
@@ -681,6 +688,7 @@ export class Client implements AsyncDisposable, Owner {
 
   async #end(): Promise<void> {
     this.#watch.end();
+    await this.#attendance?.end(false);
     await this.#life.end();
   }
 
@@ -721,6 +729,7 @@ export class Client implements AsyncDisposable, Owner {
     await this.#applications.leave();
     await this.run(allocator.surrender());
     await this.runOnLog(bequeath(this, this.member, identity));
+    await this.#attendance?.end(true);
     await this.#end();
     await this.run(fenceSelf(geometry, this.member));
     if (this.role !== 'steward') return;

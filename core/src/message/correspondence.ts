@@ -10,8 +10,12 @@ import { load, notRun, write } from '../transport/step.js';
 import { actsFor, bytesOf, Grantor, type Participant } from './grantor.js';
 import { Mailbox } from './mailbox.js';
 
-/** Looks at an answer before a request is given up: some ten seconds. */
-const defaultPatience = 500;
+/** How often who waits for an answer looks whether anybody has the seat before it gives up: for some ten seconds. */
+const defaultPatience = 40;
+/** Milliseconds between two looks for requests, at most. */
+const longestIdle = 10;
+/** Milliseconds between two looks whether the seat is somebody's who is alive. */
+const vacancyInterval = 250;
 
 /**
  * A step by which a protocol says that it is about to read what others have left: whatever is granted to those who are dead, or do
@@ -31,7 +35,7 @@ export class Correspondence implements Coordinator {
   /** High halves of words that are ours. */
   readonly #own = new Set<number>();
 
-  /** @param patience looks at an answer before a request is given up */
+  /** @param patience how often who waits for an answer looks whether anybody has the seat before it gives up */
   constructor(me: Participant, patience = defaultPatience) {
     this.#me = me;
     this.grantor = new Grantor(me);
@@ -53,12 +57,13 @@ export class Correspondence implements Coordinator {
     return state.value;
   }
 
-  /** Takes a seat that nobody alive has, and grants what was asked for, if the seat is ours. Whether it is. */
-  *attend(): Protocol<boolean> {
-    if (!(yield* this.grantor.take())) return false;
-    yield* this.grantor.serve();
-    return true;
+  /** Takes a seat that nobody alive has, and grants what was asked for, if the seat is ours. */
+  *attend(): Protocol<number> {
+    if (!(yield* this.grantor.take())) return vacancyInterval;
+    this.#idle = (yield* this.grantor.serve()) > 0 ? 0 : Math.min(longestIdle, this.#idle * 2 + 1);
+    return this.#idle;
   }
+  #idle = 0;
 
   leave(): Protocol<void> {
     return this.grantor.yieldSeat();

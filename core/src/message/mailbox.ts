@@ -1,6 +1,6 @@
 import { ExomemError } from '../errors.js';
 import { fenced, interrupted } from '../policy/resolve.js';
-import { batch, type Protocol, pause, renew } from '../protocol/protocol.js';
+import { batch, type Protocol, pause, renew, watch } from '../protocol/protocol.js';
 import {
   answerBodyOffset,
   answers,
@@ -20,10 +20,8 @@ import { bytesOf, type Grantor, type Participant } from './grantor.js';
 
 /** How often a request that was interrupted is sent again. */
 const attempts = 8;
-/** Looks at the answer between two looks at who has the seat. */
-const looksPerSeat = 4;
-/** Milliseconds between two looks at most. */
-const longestPause = 20;
+/** Milliseconds for which who waits for an answer takes it for granted that somebody has the seat. */
+const seatInterval = 250;
 
 interface OpenRequest {
   readonly word: bigint;
@@ -41,11 +39,13 @@ interface OpenRequest {
 export class Mailbox {
   readonly #me: Participant;
   readonly #grantor: Grantor;
-  /** Looks at the answer before it gives up. */
+  /** How often it looks whether somebody has the seat before it gives up. */
   readonly #patience: number;
   #sequence = 0;
   #open: OpenRequest | undefined;
   #busy = false;
+  /** The last request was answered. */
+  #answered = false;
 
   constructor(me: Participant, grantor: Grantor, patience: number) {
     this.#me = me;
@@ -121,19 +121,25 @@ export class Mailbox {
 
   *#receive(request: OpenRequest): Protocol<bigint[] | undefined> {
     const { geometry, slot } = this.#me;
+    const offset = answerWordOffset(geometry, slot);
     for (let look = 0; look < this.#patience; look++) {
-      const found = new BigUint64Array(request.count);
-      // The word before the body: where it answers, the body is whole.
-      const steps: MemoryStep[] = [load(answerWordOffset(geometry, slot))];
-      if (request.count > 0) steps.push(read(answerBodyOffset(geometry, slot), new Uint8Array(found.buffer)));
-      const [word] = (yield batch(steps)) as [bigint];
-      if (answers(word, request.word)) {
-        this.#open = undefined;
-        const { count } = decodeLetter(word);
-        return count === refusedCount ? undefined : [...found.subarray(0, count)];
+      // Who has just been answered knows that somebody is there.
+      if (!this.#answered && (yield* this.#grantor.take())) yield* this.#grantor.serve();
+      for (let changed = true; changed; ) {
+        const found = new BigUint64Array(request.count);
+        // The word before the body: where it answers, the body is whole.
+        const steps: MemoryStep[] = [load(offset)];
+        if (request.count > 0) steps.push(read(answerBodyOffset(geometry, slot), new Uint8Array(found.buffer)));
+        const [word] = (yield batch(steps)) as [bigint];
+        if (answers(word, request.word)) {
+          this.#open = undefined;
+          this.#answered = true;
+          const { count } = decodeLetter(word);
+          return count === refusedCount ? undefined : [...found.subarray(0, count)];
+        }
+        changed = (yield watch(offset, word, seatInterval)) === 0;
       }
-      if (look % looksPerSeat === 0 && (yield* this.#grantor.take())) yield* this.#grantor.serve();
-      else yield pause(Math.min(longestPause, look >> 1));
+      this.#answered = false;
     }
     // Not one that says that nobody knows what became of it: there is no use in asking that at once.
     throw new ExomemError('Busy', 'whoever coordinates the groups of this region does not answer', {

@@ -12,6 +12,7 @@ export const message: AllocationPolicy = {
   name: 'message',
   apiVersion: 1,
   feature: incompatible.message,
+  writes: true,
   create: (context) => new GrantedAllocator(context),
   coordinate: ({ geometry, member: { slot, incarnation } }) => new Correspondence({ geometry, slot, incarnation }),
 };

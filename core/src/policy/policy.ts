@@ -183,10 +183,10 @@ export interface Coordinator {
    */
   coordinate<T>(protocol: Protocol<T>): Protocol<T>;
   /**
-   * What the member owes the others for as long as it is one. Whether there is more to do soon. It is run by itself, again and
-   * again.
+   * What the member owes the others for as long as it is one. It is run by itself, again and again: answers after how many
+   * milliseconds.
    */
-  attend?(): Protocol<boolean>;
+  attend?(): Protocol<number>;
   /** The last that a member does with it: it leaves. Run by itself. */
   leave?(): Protocol<void>;
 }
@@ -201,6 +201,11 @@ export interface AllocationPolicy {
    * policy that changes words as `atomic` does, so that its clients and those may share a region.
    */
   readonly feature?: bigint;
+  /**
+   * Its words are changed by plain writes, of which a late one could undo what came since: nobody is ever declared dead where
+   * nobody can be shut out.
+   */
+  readonly writes?: true;
   create(context: PolicyContext): Allocator;
   /** Absent: each change of a word is what its protocol steps, and costs nothing more. */
   coordinate?(context: CoordinationContext): Coordinator;

@@ -138,7 +138,11 @@ export async function runAsync<T>(given: Protocol<T>, bench: Bench): Promise<T> 
   return state.value;
 }
 
-/** {@link runSync} where the session is synchronous, else {@link runAsync}. */
+/**
+ * {@link runSync} where the session is synchronous, else {@link runAsync}; so, too, where others may have to do something before
+ * it goes on, who may live in this thread.
+ */
 export function run<T>(protocol: Protocol<T>, bench: Bench): Awaitable<T> {
-  return bench.session.capabilities.synchronous ? runSync(protocol, bench) : runAsync(protocol, bench);
+  const atOnce = bench.session.capabilities.synchronous && bench.coordinator?.attend === undefined;
+  return atOnce ? runSync(protocol, bench) : runAsync(protocol, bench);
 }

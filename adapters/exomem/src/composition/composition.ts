@@ -69,7 +69,7 @@ export class Composition {
     this.#register('transport', 'file', 'exomem', async () =>
       (await import('../image/file-transport.js')).fileTransport(),
     );
-    for (const name of ['atomic', 'locked'] as const) {
+    for (const name of ['atomic', 'locked', 'message'] as const) {
       this.#register('policy', name, 'exomem', async () => (await import('@exomem/core'))[name]);
     }
     for (const [name, exported] of Object.entries(placements)) {

@@ -43,9 +43,23 @@ export const messageSearches: readonly Subject[] = [
       }),
   },
   {
+    name: 'message-held',
+    what: 'A allocates two pages, one after the other, B one, where there is one group; K has the seat and answers twice; a reply of K is lost',
+    bound: { crashes: 0, losses: 1 },
+    make: (options) =>
+      letters(options, { groups: 1 }, (plot) => {
+        const [a, b, k] = [plot.actor('A'), plot.actor('B'), plot.actor('K')];
+        plot.seat(k);
+        a.allocates(1).allocates(1);
+        b.allocates(1);
+        k.attends(2);
+        plot.lossy.add(k.simulated);
+      }),
+  },
+  {
     name: 'message-successor',
     what: 'A allocates, K has the seat and answers; B declares K dead at any time, recovers it and allocates; K dies anywhere, a reply of K is lost',
-    bound: { crashes: 1, losses: 1 },
+    bound: { crashes: 1, losses: 1, expiries: 1 },
     make: (options) =>
       letters(options, {}, (plot) => {
         const [k, a, b] = [plot.actor('K'), plot.actor('A'), plot.actor('B')];
@@ -60,7 +74,7 @@ export const messageSearches: readonly Subject[] = [
   {
     name: 'message-two-successors',
     what: 'A asks for a group; K has the seat and answers; B and C each declare K dead at any time and take the seat; K dies anywhere',
-    bound: { crashes: 1, losses: 0 },
+    bound: { crashes: 1, losses: 0, expiries: 1 },
     make: (options) =>
       letters(options, { groups: 1, members: 5, principals: 5 }, (plot) => {
         const [k, a, b, c] = [plot.actor('K'), plot.actor('A'), plot.actor('B'), plot.actor('C')];
@@ -74,7 +88,7 @@ export const messageSearches: readonly Subject[] = [
   {
     name: 'message-recover',
     what: 'A allocates; K has the seat and answers twice; B declares A dead at any time and recovers it; A dies anywhere, a reply of any is lost',
-    bound: { crashes: 1, losses: 1 },
+    bound: { crashes: 1, losses: 1, expiries: 1 },
     make: (options) =>
       letters(options, {}, (plot) => {
         const [a, b, k] = [plot.actor('A'), plot.actor('B'), plot.actor('K')];
@@ -87,16 +101,15 @@ export const messageSearches: readonly Subject[] = [
       }),
   },
   {
-    name: 'message-grantor-takes',
-    what: 'K has the seat, allocates for itself, answers and frees, A allocates; a reply of K is lost',
-    bound: { crashes: 0, losses: 1 },
-    limit: 100_000,
+    name: 'message-given-up',
+    what: 'A asks for the only group, twice, K has the seat, takes it for itself and answers twice; an operation of either is given up anywhere, a reply of K is lost',
+    bound: { crashes: 0, losses: 1, aborts: 1 },
     make: (options) =>
       letters(options, { groups: 1 }, (plot) => {
-        const [a, k] = [plot.actor('A'), plot.actor('K', { concurrency: 2 })];
+        const [a, k] = [plot.actor('A'), plot.actor('K')];
         plot.seat(k);
-        a.allocates(1);
-        k.attends().allocates(2).attends().frees();
+        a.allocates(1).allocates(1);
+        k.allocates(2).attends(2);
         plot.lossy.add(k.simulated);
       }),
   },
@@ -117,7 +130,7 @@ export const messageSearches: readonly Subject[] = [
   {
     name: 'message-late',
     what: 'A and C ask for the only group; K has the seat and answers; B declares K dead at any time and takes the seat, K dies anywhere',
-    bound: { crashes: 1, losses: 0 },
+    bound: { crashes: 1, losses: 0, expiries: 1 },
     make: (options) =>
       letters(options, { groups: 1, members: 5, principals: 5 }, (plot) => {
         const [k, a, b, c] = [plot.actor('K'), plot.actor('A'), plot.actor('B'), plot.actor('C')];

@@ -11,6 +11,11 @@ import { worldOf, worldRuns } from './worlds.js';
 export interface PolicySubject {
   readonly name: string;
   readonly policy: AllocationPolicy;
+  /**
+   * False: who dies in the middle of something may hold others up until it was declared dead; a lock does that. Default true: a
+   * client that stopped anywhere blocks nobody, and is held to that.
+   */
+  readonly progress?: boolean;
 }
 
 export interface PolicyLawOptions {
@@ -26,6 +31,10 @@ export interface PolicyLawOptions {
   readonly command?: (found: Found) => string;
   /** Milliseconds for which a broken run is made simpler. Default 10,000. */
   readonly patience?: number;
+  /** Of the law `exhaustive`: states after which a meeting is left, complete or not. Default 1,000,000. */
+  readonly states?: number;
+  /** Of the law `exhaustive`: what all its meetings take at most, complete or not. Default: no limit. */
+  readonly milliseconds?: number;
 }
 
 export type PolicyEffort = Required<Omit<PolicyLawOptions, 'replay'>> & Pick<PolicyLawOptions, 'replay'>;
@@ -48,9 +57,9 @@ export interface Exploration {
 }
 
 /** The breach that a run ends in; undefined if all is well. */
-export function judge(policy: AllocationPolicy, run: WorldRun): Breach | undefined {
+export function judge(subject: PolicySubject, run: WorldRun): Breach | undefined {
   try {
-    worldOf(run, policy).run(run);
+    worldOf(run, subject).run(run);
     return undefined;
   } catch (error) {
     if (error instanceof Breach) return error;
@@ -61,7 +70,6 @@ export function judge(policy: AllocationPolicy, run: WorldRun): Breach | undefin
 /** Runs a policy through the corpus and many random schedules, and keeps the first breach of each law. */
 export function explore(subject: PolicySubject, effort: PolicyEffort): Exploration {
   const failures = new Map<PolicyLawId, Failure>();
-  const { policy } = subject;
   const { replay, seed, schedules } = effort;
   if (replay !== undefined) {
     const law = replay.law as PolicyLawId;
@@ -70,7 +78,7 @@ export function explore(subject: PolicySubject, effort: PolicyEffort): Explorati
     return { runs: 1, failure: (one) => failures.get(one) };
   }
   for (const { run, note } of effort.corpus) {
-    const breach = judge(policy, run);
+    const breach = judge(subject, run);
     if (breach === undefined || failures.has(breach.law)) continue;
     failures.set(breach.law, { breach, report: tell(subject, run, breach, `a run of the corpus (${note})`) });
   }
@@ -78,7 +86,7 @@ export function explore(subject: PolicySubject, effort: PolicyEffort): Explorati
   const first = new Map<PolicyLawId, number>();
   fc.check(
     fc.property(worldRuns, (run) => {
-      const breach = judge(policy, run);
+      const breach = judge(subject, run);
       if (breach !== undefined && !failures.has(breach.law) && !first.has(breach.law)) first.set(breach.law, runs);
       runs++;
     }),
@@ -103,12 +111,12 @@ function simplify(
   seed: number,
   path: string,
 ): Failure | undefined {
-  const property = fc.property(worldRuns, (run) => judge(subject.policy, run)?.law !== law);
+  const property = fc.property(worldRuns, (run) => judge(subject, run)?.law !== law);
   const details = fc.check(property, { seed, path, numRuns: 1, endOnFailure: true });
   const example = details.counterexample?.[0];
   if (example === undefined) return undefined;
-  const run = simplifyRun(example, (one) => judge(subject.policy, one)?.law === law, patience);
-  const breach = judge(subject.policy, run)!;
+  const run = simplifyRun(example, (one) => judge(subject, one)?.law === law, patience);
+  const breach = judge(subject, run)!;
   const found: Found = { law, seed, path: details.counterexamplePath ?? path };
   const kept: FoundRun = { law, run, note: subject.name };
   const lines = [
@@ -121,7 +129,7 @@ function simplify(
 
 /** What happened in a run, for people. */
 function tell(subject: PolicySubject, run: WorldRun, breach: Breach, where: string): string {
-  const world = worldOf(run, subject.policy, true);
+  const world = worldOf(run, subject, true);
   try {
     world.run(run);
   } catch {

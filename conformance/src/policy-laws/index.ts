@@ -16,6 +16,10 @@ import { type ScenarioLaw, scenarioLaws } from './scenarios.js';
 export type { PolicyLawOptions, PolicySubject } from './explore.js';
 export { type FoundRun, keptRuns } from './found.js';
 export type { PolicyLawId } from './law.js';
+export { type MeetOptions, meet, meetAgain } from './meet.js';
+export { does, meetings } from './meetings.js';
+export { type Meeting, meetingScene } from './scene.js';
+export type { Deed } from './workload.js';
 
 /** A law of policies as a case that any test runner can run. */
 export interface PolicyLaw {
@@ -24,6 +28,8 @@ export interface PolicyLaw {
   readonly sentence: string;
   /** What it is good for: what goes wrong where it is not kept. */
   readonly purpose: string;
+  /** How far it came when it was held last, if that was not all the way. */
+  readonly note?: string | undefined;
   /** @throws `LawBroken` with the run that broke it, step by step. */
   run(): Promise<void>;
 }
@@ -41,6 +47,8 @@ export function policyLaws(subject: PolicySubject, options: PolicyLawOptions = {
     corpus: options.corpus ?? keptRuns(),
     command: (found) => `${replayVariables(found)} and the same test again`,
     patience: 10_000,
+    states: 1_000_000,
+    milliseconds: Number.POSITIVE_INFINITY,
     ...options,
     ...(replay === undefined ? {} : { replay }),
   };
@@ -59,17 +67,23 @@ export function policyLaws(subject: PolicySubject, options: PolicyLawOptions = {
       throw broken;
     },
   }));
-  const fromScenarios = scenarioLaws.map(({ id, sentence, check }: ScenarioLaw) => ({
-    id,
-    sentence,
-    purpose: policyPurposes[id] ?? '',
-    async run() {
-      try {
-        check(subject.policy);
-      } catch (error) {
-        throw LawBroken.of({ id, sentence }, subject.name, error);
-      }
-    },
-  }));
+  const fromScenarios = scenarioLaws.map(({ id, sentence, check }: ScenarioLaw) => {
+    let note: string | undefined;
+    return {
+      id,
+      sentence,
+      purpose: policyPurposes[id] ?? '',
+      get note() {
+        return note;
+      },
+      async run() {
+        try {
+          note = check(subject, effort);
+        } catch (error) {
+          throw LawBroken.of({ id, sentence }, subject.name, error);
+        }
+      },
+    };
+  });
   return [...fromRuns, ...fromScenarios];
 }

@@ -1,10 +1,9 @@
-import type { AllocationPolicy } from '@exomem/core';
 import fc from 'fast-check';
-import type { Faults } from '../simulator/index.js';
 import { LawBroken } from '../transport-laws/expect.js';
+import type { PolicyEffort, PolicySubject } from './explore.js';
+import { meet, meetAgain } from './meet.js';
+import { meetings } from './meetings.js';
 import { Model } from './model.js';
-import { Counterexample, type Exhausted, exhaust, retrace } from './retrial.js';
-import type { Deed } from './workload.js';
 import { deedLimit, readDeed } from './workload.js';
 import { World, type WorldOptions } from './world.js';
 
@@ -12,133 +11,8 @@ import { World, type WorldOptions } from './world.js';
 export interface ScenarioLaw {
   readonly id: string;
   readonly sentence: string;
-  check(policy: AllocationPolicy): void;
-}
-
-const takes = (pages: number, more: Partial<Extract<Deed, { kind: 'allocate' }>> = {}): Deed => ({
-  kind: 'allocate',
-  pages,
-  initialise: 'none',
-  named: false,
-  alignment: 1,
-  writes: false,
-  ...more,
-});
-const frees: Deed = { kind: 'free', pick: 0 };
-
-/** Two clients, a few deeds each, on as few groups as make them meet. */
-interface Meeting {
-  readonly what: string;
-  readonly options: WorldOptions;
-  readonly deeds: readonly (readonly Deed[])[];
-  readonly faults: Faults;
-  readonly takeover?: number;
-}
-
-const named = (pages: number): Deed => takes(pages, { named: true, initialise: 'caller' });
-const does = (kind: Exclude<Deed['kind'], 'rest' | 'allocate'>, pick = 0): Deed => ({ kind, pick });
-const none: Faults = { losses: 0, aborts: 0, crashes: 0 };
-
-/** The cheapest first. */
-const meetings: readonly Meeting[] = [
-  {
-    what: 'one dies in a long run',
-    options: { groups: 3, groupPages: 2, clean: true },
-    deeds: [[takes(3), frees], [takes(3)]],
-    faults: { ...none, crashes: 1 },
-  },
-  {
-    what: 'a page gets a name and loses it',
-    options: { groups: 1, groupPages: 2, clean: true },
-    deeds: [[takes(1), does('withhold'), does('name'), does('unname')], [takes(1)]],
-    faults: { ...none, losses: 1 },
-  },
-  {
-    what: 'room comes back to who gave it',
-    options: { groups: 1, groupPages: 2, clean: true },
-    deeds: [
-      [named(1), does('name'), does('giveRoom', 1), does('judge')],
-      [does('judge'), does('giveRoom', 0)],
-    ],
-    faults: { ...none, losses: 2 },
-  },
-  {
-    what: 'one is taken over while it claims, and recovered',
-    options: { groups: 1, groupPages: 2, clean: true },
-    deeds: [[takes(1)], [does('recover'), takes(1)]],
-    faults: { ...none, losses: 1 },
-    takeover: 0,
-  },
-  {
-    what: 'dirty pages change hands',
-    options: { groups: 1, groupPages: 2 },
-    deeds: [[takes(1, { initialise: 'zero' }), frees], [takes(1, { initialise: 'zero' })]],
-    faults: { ...none, losses: 1, aborts: 1 },
-  },
-  {
-    what: 'room is given to one that claims the same group',
-    options: { groups: 1, groupPages: 2, clean: true },
-    deeds: [
-      [named(1), does('name'), does('giveRoom', 1)],
-      [named(1), does('judge')],
-    ],
-    faults: { ...none, losses: 1, aborts: 1 },
-  },
-  {
-    what: 'room is given to one that gives up the same group',
-    options: { groups: 1, groupPages: 2, clean: true },
-    deeds: [
-      [named(1), does('release')],
-      [named(1), does('name'), does('giveRoom', 0)],
-    ],
-    faults: { ...none, losses: 1, aborts: 1 },
-  },
-  {
-    what: 'two want the last page',
-    options: { groups: 1, groupPages: 1, clean: true },
-    deeds: [
-      [takes(1), frees],
-      [takes(1), frees],
-    ],
-    faults: { losses: 1, aborts: 1, crashes: 1 },
-  },
-  {
-    what: 'two long runs overlap',
-    options: { groups: 3, groupPages: 2, clean: true },
-    deeds: [[takes(3)], [takes(3), frees]],
-    faults: { ...none, losses: 1 },
-  },
-];
-
-/** Every way that a few steps of two clients can mix, with every fault at every step. */
-export function meet(policy: AllocationPolicy, meeting: Meeting): Exhausted {
-  const make = (chronicle: boolean) => {
-    const world = new World(policy, meeting.deeds.length, { grain: 64, ...meeting.options, remember: true, chronicle });
-    for (const [at, deeds] of meeting.deeds.entries()) world.plan(at, deeds);
-    if (meeting.takeover !== undefined) {
-      world.simulation.addClient('U', [world.takeOver(world.clients[meeting.takeover]!)]);
-    }
-    const { simulation } = world;
-    return { simulation, state: () => world.memo(), finish: () => world.settle() };
-  };
-  try {
-    return exhaust(() => make(false), { faults: meeting.faults });
-  } catch (error) {
-    if (!(error instanceof Counterexample)) throw error;
-    const scenario = make(true);
-    try {
-      retrace(scenario, error.path, meeting.faults);
-    } catch (cause) {
-      const what = cause instanceof Error ? cause.message : String(cause);
-      throw new LawBroken(
-        `${meeting.what}: ${what}\n${scenario.simulation.chronicle}\n  path ${error.path.join(':')}`,
-        {
-          cause,
-        },
-      );
-    }
-    throw error;
-  }
+  /** @returns how far it came, if that is not all the way */
+  check(subject: PolicySubject, effort: PolicyEffort): string | undefined;
 }
 
 export const scenarioLaws: readonly ScenarioLaw[] = [
@@ -150,16 +24,11 @@ export const scenarioLaws: readonly ScenarioLaw[] = [
   {
     id: 'exhaustive',
     sentence: 'in every way that few steps of two clients can mix, and with every fault at every step, all laws hold',
-    check: (policy) => {
-      for (const meeting of meetings) {
-        const { states, complete } = meet(policy, meeting);
-        if (!complete) throw new LawBroken(`${meeting.what}: more than ${states} states`);
-      }
-    },
+    check: checkMeetings,
   },
 ];
 
-function checkAlone(policy: AllocationPolicy): void {
+function checkAlone({ policy }: PolicySubject): undefined {
   const shapes: readonly WorldOptions[] = [
     { groups: 5, groupPages: 4 },
     { groups: 3, groupPages: 16, clean: true },
@@ -184,7 +53,7 @@ function checkAlone(policy: AllocationPolicy): void {
     ),
     { numRuns: 200 },
   );
-  if (!details.failed) return;
+  if (!details.failed) return undefined;
   const [shape, deeds] = details.counterexample!;
   const cause = details.errorInstance;
   const what = cause instanceof Error ? cause.message : String(cause);
@@ -192,4 +61,43 @@ function checkAlone(policy: AllocationPolicy): void {
     `${what}\n  world ${shape}, deeds ${deeds}, seed ${details.seed}, path ${details.counterexamplePath}`,
     { cause },
   );
+}
+
+/** Every way of each meeting; of one that is replayed, that way. The number of a meeting stands in the place of a seed. */
+function checkMeetings({ policy, progress = true }: PolicySubject, effort: PolicyEffort): string | undefined {
+  const { replay, states, milliseconds, command } = effort;
+  if (replay !== undefined) {
+    const meeting = meetings[replay.seed];
+    if (meeting === undefined) throw new LawBroken(`there is no meeting ${replay.seed}; there are ${meetings.length}`);
+    const { told, wrong } = meetAgain(policy, meeting, replay.path);
+    if (wrong === undefined) return undefined;
+    throw located(new LawBroken(`${meeting.what}: ${wrong.message}\n${told}`, { cause: wrong }), replay, command);
+  }
+  const until = performance.now() + milliseconds;
+  const short: string[] = [];
+  for (const [seed, meeting] of meetings.entries()) {
+    // What one leaves is there for those behind.
+    const share = (until - performance.now()) / (meetings.length - seed);
+    try {
+      const searched = meet(policy, meeting, { limit: states, milliseconds: share, mayWait: !progress });
+      if (!searched.complete) short.push(`${meeting.what}: ${searched.states} states`);
+    } catch (error) {
+      if (!(error instanceof LawBroken) || error.found === undefined) throw error;
+      throw located(error, { ...error.found, seed }, command);
+    }
+  }
+  if (short.length === 0) return undefined;
+  return `${meetings.length - short.length} of ${meetings.length} meetings to their end; of others, ${short.join(', ')}`;
+}
+
+/** Where it is found again, with the line to type. */
+function located(
+  broken: LawBroken,
+  found: { readonly law: string; readonly seed: number; readonly path: string },
+  command: PolicyEffort['command'],
+): LawBroken {
+  broken.message = `${broken.message.replace(/\n {2}path [\d:]*$/, '')}\n  seed ${found.seed}, path ${found.path}\n  again:  ${command(found)}`;
+  broken.seen = broken.message;
+  broken.found = found;
+  return broken;
 }

@@ -1,6 +1,6 @@
-import type { AllocationPolicy } from '@exomem/core';
 import fc from 'fast-check';
 import { scheduleLimit } from '../simulator/index.js';
+import type { PolicySubject } from './explore.js';
 import { deedLimit } from './workload.js';
 import { World, type WorldOptions, type WorldRun } from './world.js';
 
@@ -23,8 +23,8 @@ const worlds: readonly WorldOptions[] = [
 ];
 
 /** The world of a run, with nothing done in it yet. */
-export function worldOf({ world }: WorldRun, policy: AllocationPolicy, chronicle = false): World {
-  return new World(policy, runClients, { ...worlds[world % worlds.length], chronicle });
+export function worldOf({ world }: WorldRun, { policy, progress = true }: PolicySubject, chronicle = false): World {
+  return new World(policy, runClients, { ...worlds[world % worlds.length], chronicle, progress });
 }
 
 /** Random runs. They shrink to fewer deeds and shorter schedules in the plainest world. */

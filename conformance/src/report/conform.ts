@@ -89,6 +89,7 @@ function lawsOf(subject: Subject, options: ConformOptions, seed: number): Law[] 
       ...common,
       schedules: Math.ceil(2_000 * share),
       patience: Math.ceil(10_000 * share),
+      ...(budget === undefined ? {} : { milliseconds: Math.ceil(budget / 2) }),
     });
   }
   if (subject.kind === 'mount') {
@@ -142,7 +143,10 @@ async function hold(law: Law, options: ConformOptions): Promise<Verdict> {
     broken = LawBroken.of(law, 'it', new LawBroken(`an error that nobody can catch came up: ${strays[0]}`));
   }
   const milliseconds = performance.now() - began;
-  if (broken === undefined) return { id, sentence, purpose, status: 'passed', milliseconds };
+  if (broken === undefined) {
+    const { note } = law;
+    return { id, sentence, purpose, status: 'passed', ...(note === undefined ? {} : { note }), milliseconds };
+  }
   return { id, sentence, purpose, status: 'failed', failure: failureOf(broken, law, options), milliseconds };
 }
 

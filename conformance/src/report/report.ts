@@ -22,6 +22,8 @@ export interface Verdict {
   readonly status: 'passed' | 'failed' | 'skipped';
   /** `skipped`: which declaration excuses the subject. */
   readonly reason?: string;
+  /** `passed`: how far it came, if that was not all the way. */
+  readonly note?: string;
   readonly failure?: Failure;
   readonly milliseconds: number;
 }

@@ -12,7 +12,7 @@ import type { TransportSubject } from '../transport-laws/subject.js';
 export type ConformModule =
   | TransportModule
   | AllocationPolicy
-  | { readonly name?: string; readonly policy: AllocationPolicy }
+  | (Omit<PolicySubject, 'name'> & { readonly name?: string })
   | { readonly name?: string; readonly placement: Placement };
 
 /** What is held to the laws. */
@@ -32,7 +32,7 @@ const policySketch = 'export default { policy } for a policy, { placement } for 
  */
 export async function subjectOf(exported: unknown, name: string): Promise<Subject> {
   const module = exported as
-    | { setup?: unknown; policy?: unknown; placement?: unknown; create?: unknown; name?: string }
+    | { setup?: unknown; policy?: unknown; placement?: unknown; create?: unknown; progress?: unknown; name?: string }
     | undefined;
   if (typeof module !== 'object' || module === null) {
     const what = module === undefined ? 'no default' : `a default that is ${describeValue(module)}`;
@@ -44,7 +44,12 @@ export async function subjectOf(exported: unknown, name: string): Promise<Subjec
   const policy = module.policy ?? (typeof module.create === 'function' ? exported : undefined);
   if (policy !== undefined) {
     checkPolicy(policy, name);
-    return { kind: 'policy', policy: { name: module.name ?? policy.name, policy } };
+    const { progress } = module;
+    if (progress !== undefined && typeof progress !== 'boolean') {
+      throw new SubjectUnfit(`the progress that ${name} declares is ${describeValue(progress)}: write true or false`);
+    }
+    const declared = progress === undefined ? {} : { progress };
+    return { kind: 'policy', policy: { name: module.name ?? policy.name, policy, ...declared } };
   }
   const { placement } = module;
   if (placement !== undefined) {

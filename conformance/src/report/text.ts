@@ -30,6 +30,7 @@ export function reportText(report: Report): string {
     }
     lines.push('');
   }
+  for (const { id, note } of report.laws) if (note !== undefined) lines.push(`${id} came so far: ${note}`, '');
   if (failed.length > 0) lines.push('Broken:', '', ...failed.flatMap((verdict) => [failureText(verdict), '']));
   lines.push(summary(report));
   return lines.join('\n');

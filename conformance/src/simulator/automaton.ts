@@ -138,6 +138,11 @@ export class Automaton<Held, Heard> {
     return instance.client;
   }
 
+  /** The shipped client, standing there, for good. */
+  lend(node: ClientNode<Held, Heard>): SimulatedClient {
+    return this.#instance(node).client;
+  }
+
   /** The shipped client, standing there. Whoever takes it may let it go on. */
   #instance(node: ClientNode<Held, Heard>): Instance<Held, Heard> {
     const standing = this.pool.take(node);

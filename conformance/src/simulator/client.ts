@@ -47,8 +47,6 @@ export class SimulatedClient {
   binding: MemberBinding | undefined;
   /** Where its sequence of random numbers stands. */
   chance: number;
-  /** All that it was ever told, if the simulation remembers that. */
-  told = '';
 
   constructor(
     readonly index: number,

@@ -73,26 +73,6 @@ export class Execution {
     return false;
   }
 
-  /** How far it is, what it has seen and what is left of it: two executions of which this is equal go on in the same way. */
-  get progress(): string {
-    const left = this.steps.slice(this.#answers.length).map((step) => {
-      return 'bytes' in step ? `${step.op}${step.offset}` : `${step.op}${step.offset}:${step.expected}>${step.desired}`;
-    });
-    const where = `${left.join()}+${this.#moved}`;
-    return this.#abandoned ? `${where}!` : `${where}=${this.#seen()}`;
-  }
-
-  /** What somebody who waits for it will be told of what has happened so far. */
-  #seen(): string {
-    let seen = this.#answers.map(String).join();
-    for (const [at, step] of this.steps.entries()) {
-      if (step.op !== 'read' || at > this.#answers.length) continue;
-      const bytes = at < this.#answers.length ? step.bytes : step.bytes.subarray(0, this.#moved);
-      seen += `;${Buffer.from(bytes).toString('latin1')}`;
-    }
-    return seen;
-  }
-
   /** What its next piece does if nothing stands against it. */
   get next(): Effect {
     const step = this.steps[this.#answers.length]!;

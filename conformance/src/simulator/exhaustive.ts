@@ -22,6 +22,13 @@ export interface ExhaustiveOptions {
   readonly order?: 'breadth' | 'scattered';
   /** Where `scattered` begins. Default 1. */
   readonly seed?: number;
+  /** Milliseconds after which the search gives up. Default: none. */
+  readonly milliseconds?: number;
+  /**
+   * Who waits for what never comes, with nobody else about who could go on, is no counterexample: that way is left. For protocols
+   * that wait for others, as for a lock whose holder died.
+   */
+  readonly mayWait?: boolean;
   /** Hears now and then how far it is. */
   readonly progress?: (so: Exhausted) => void;
 }
@@ -97,6 +104,8 @@ const code = (kind: number, client = 0, task = 0): number => kind * 1024 + clien
 const stateLimit = 10_000_000;
 /** Steps in a row in which nothing is open. */
 const mostForced = 20_000;
+/** The same, where one may wait. */
+const mostWaits = 500;
 
 class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   readonly moments: Moments;
@@ -192,10 +201,15 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     return this.#automata[local.index]!.standing(local.node);
   }
 
+  lend(local: Local<Held, Heard>): SimulatedClient {
+    return this.#automata[local.index]!.lend(local.node);
+  }
+
   // ---- the search
 
   run(): Exhausted {
     const { limit = stateLimit, order = 'breadth', seed = 1, progress } = this.#options;
+    const { milliseconds = Number.POSITIVE_INFINITY } = this.#options;
     const start = performance.now();
     // Lost replies are errors, by the million, and nobody looks at where they were made.
     const { stackTraceLimit } = Error;
@@ -253,11 +267,12 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
           const chosen = choices[choice]!;
           const began = this.#steps;
           this.#perform(chosen);
-          this.#force(forced);
+          if (!this.#force(forced)) continue;
           const known = this.#states.count;
           const number = this.#keep(state, choice, this.#trail.depth(state) + this.#steps - began);
           if (number < known) continue;
           if (this.#states.count > limit) return so(false);
+          if ((number & 255) === 0 && performance.now() - start > milliseconds) return so(false);
           if (scattered) frontier.push(number);
         }
       }
@@ -287,13 +302,16 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     }
   }
 
-  /** Goes on as long as nothing is open. */
-  #force(choices: Int32Array): void {
-    for (let step = 0; step < mostForced; step++) {
-      if (this.#choices(choices) > 1 || choices[0] === code(kinds.end)) return;
+  /** Goes on as long as nothing is open. Whether something is, in the end; if not, somebody waits who may. */
+  #force(choices: Int32Array): boolean {
+    const { mayWait = false } = this.#options;
+    const most = mayWait ? mostWaits : mostForced;
+    for (let step = 0; step < most; step++) {
+      if (this.#choices(choices) > 1 || choices[0] === code(kinds.end)) return true;
       this.#perform(choices[0]!);
     }
-    throw new Error(`no end after ${mostForced} steps in a row that nobody else has a part in`);
+    if (mayWait) return false;
+    throw new Error(`no end after ${most} steps in a row that nobody else has a part in`);
   }
 
   /** The number of the present state. */

@@ -77,11 +77,6 @@ export class SimulatedMemory {
     for (const [at, word] of before.entries()) this.#changed((first + at) * 8, word);
   }
 
-  /** The watched words, to compare two moments by. */
-  digest(): string {
-    return Buffer.from(this.words.buffer, this.#from, this.#to - this.#from).toString('latin1');
-  }
-
   #changed(offset: number, before: bigint): void {
     if (this.watch === undefined || offset < this.#from || offset >= this.#to) return;
     const after = this.words[offset >>> 3]!;

@@ -44,8 +44,6 @@ export interface SimulationOptions {
   readonly chronicle?: boolean;
   /** Names what lies at an offset: `group 3`. */
   readonly namer?: Namer;
-  /** Keeps what each client was told, for {@link Simulation.fingerprint}. */
-  readonly remember?: boolean;
 }
 
 /** A simulation went on for longer than anything of it should. */
@@ -69,8 +67,7 @@ export class Simulation {
   readonly grain: Grain;
   readonly #timeless: boolean;
   readonly #timed: boolean;
-  readonly #limit: number;
-  readonly #remember: boolean;
+  #limit: number;
   #clock = 0;
   /** The client that acted last. */
   #turnOf = 0;
@@ -86,7 +83,6 @@ export class Simulation {
     this.#timeless = options.timeless ?? false;
     this.#timed = options.timed ?? false;
     this.#limit = options.limit ?? 100_000;
-    this.#remember = options.remember ?? false;
     if (options.chronicle) this.chronicle = new Chronicle(options.namer);
   }
 
@@ -155,6 +151,11 @@ export class Simulation {
     }
   }
 
+  /** It may go on for so many turns more. */
+  extend(turns: number): void {
+    this.#limit += turns;
+  }
+
   /** Runs an operation of a client to its end, with nobody else in between. Others stay where they are. */
   runAlone(client: SimulatedClient, operation: Operation): void {
     const { queue } = client;
@@ -177,23 +178,6 @@ export class Simulation {
       state = protocol.next(execution.result);
     }
     return state.value;
-  }
-
-  /**
-   * Everything that the future depends on: the memory, what is on its way, and what each client was told. Two moments
-   * with the same fingerprint go on in the same ways.
-   */
-  fingerprint(): string {
-    const parts: string[] = [String(this.#clock)];
-    for (const client of this.clients) {
-      const { dead, fenced, told, limbo, tasks, queue } = client;
-      const pending = tasks.map(({ pending: step }) => (step instanceof Execution ? step.progress : ''));
-      parts.push(
-        `${Number(dead)}${Number(fenced)}${queue.length}|${told}|${limbo.map((one) => one.progress)}|${pending}`,
-      );
-    }
-    parts.push(this.memory.digest());
-    return parts.join('\n');
   }
 
   // ---- a client by itself, for whoever knows what it is told
@@ -364,12 +348,10 @@ export class Simulation {
   }
 
   #answer(task: Task, result: StepResult): void {
-    if (this.#remember) this.#tell(task, result);
     this.#resume(task, () => task.protocol.next(result));
   }
 
   #throw(task: Task, code: ErrorCode, what: string): void {
-    if (this.#remember) task.client.told += `!${code}`;
     this.#resume(task, () => task.protocol.throw(new ExomemError(code, what)));
   }
 
@@ -418,16 +400,7 @@ export class Simulation {
     client.tasks.splice(client.tasks.indexOf(task), 1);
     if (this.#current === task) this.#current = undefined;
     this.chronicle?.ended(task, outcome);
-    if (this.#remember) client.told += isExomemError(outcome.error) ? `?${outcome.error.code};` : ';';
     task.operation.ended?.(outcome);
-  }
-
-  #tell(task: Task, result: StepResult): void {
-    const { client, pending } = task;
-    client.told += `${client.tasks.indexOf(task)}=`;
-    client.told += Array.isArray(result) ? result.map(String).join() : String(result);
-    if (!(pending instanceof Execution)) return;
-    for (const step of pending.steps) if (step.op === 'read') client.told += Buffer.from(step.bytes).toString('latin1');
   }
 }
 

@@ -41,6 +41,8 @@ export interface World<Held, Heard> {
   readonly memo: number;
   /** The shipped client as it stands there: to be looked at, and left as it is. */
   standing(local: Local<Held, Heard>): SimulatedClient;
+  /** One more shipped client that stands there: whoever takes it may let it go on, and keeps it. */
+  lend(local: Local<Held, Heard>): SimulatedClient;
 }
 
 export interface WorldChange<Heard> {

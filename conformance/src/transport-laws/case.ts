@@ -10,6 +10,8 @@ export interface Law {
   readonly purpose?: string;
   /** Why it says nothing about this subject; it is not to be run then. */
   readonly skip?: string;
+  /** How far it came when it was held last, if that was not all the way. */
+  readonly note?: string | undefined;
   /**
    * Holds the subject to the law.
    * @throws `LawBroken` if the subject breaks it, `SubjectUnfit` if the subject cannot be held to laws at all.

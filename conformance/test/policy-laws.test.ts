@@ -8,6 +8,7 @@ const test = suite('policy laws: atomic');
 const laws = policyLaws(
   { name: 'atomic', policy: atomic },
   {
+    milliseconds: 240_000,
     command: ({ law, seed, path }) =>
       `EXOMEM_LAW=${law} EXOMEM_SEED=${seed} EXOMEM_PATH=${path} npm test -- policy-laws.test`,
   },

@@ -33,7 +33,7 @@ export interface PolicyLawOptions {
   readonly patience?: number;
   /** Of the law `exhaustive`: states after which a meeting is left, complete or not. Default 1,000,000. */
   readonly states?: number;
-  /** Of the law `exhaustive`: what all its meetings take at most, complete or not. Default: no limit. */
+  /** Of the law `exhaustive`: what all its meetings take at most, complete or not. Default 30,000. */
   readonly milliseconds?: number;
 }
 

@@ -48,7 +48,7 @@ export function policyLaws(subject: PolicySubject, options: PolicyLawOptions = {
     command: (found) => `${replayVariables(found)} and the same test again`,
     patience: 10_000,
     states: 1_000_000,
-    milliseconds: Number.POSITIVE_INFINITY,
+    milliseconds: 30_000,
     ...options,
     ...(replay === undefined ? {} : { replay }),
   };

@@ -12,6 +12,7 @@ export * from './client/namespace.js';
 export { Reservation } from './client/reservation.js';
 export * from './client/steward.js';
 export { standstillWaits, Vigil } from './client/vigil.js';
+export type { MemoryWindow } from './client/windows.js';
 export * from './coordination/redo-record.js';
 export * from './errors.js';
 export { barrier, Correspondence } from './message/correspondence.js';

@@ -6,6 +6,7 @@ import type {
   ClientEvent,
   ManyOptions,
   MemberLine,
+  MemoryWindow,
   Namespace,
   PrincipalLine,
   RegionFile,
@@ -95,6 +96,14 @@ export class Memory implements AsyncDisposable {
   async writeFile(path: string, bytes: Uint8Array, options: { mode?: number } = {}): Promise<void> {
     await using file = await this.open(path, { create: true, truncate: true, ...options });
     await file.write(0, bytes);
+  }
+
+  /**
+   * The memory of the whole region where the transport shares it, before anything is asked for; an allocation lies in it at its
+   * `offset`. @throws `UnsupportedCapability` where it does not.
+   */
+  windows(): MemoryWindow[] {
+    return this.client.windows();
   }
 
   /** How full the region is, in pages, and who holds how many. */

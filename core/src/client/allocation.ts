@@ -7,6 +7,7 @@ import type { CallOptions } from '../transport/transport.js';
 import type { Client } from './client.js';
 import type { RegionFile } from './file.js';
 import type { Owner } from './namespace.js';
+import { type MemoryWindow, windowOf, windowsOf } from './windows.js';
 
 export interface AllocateOptions extends CallOptions {
   /** The absolute path of a file that the allocation becomes: it outlives its creator, unless `lifetime` says otherwise. */
@@ -194,13 +195,24 @@ export class Allocation implements AsyncDisposable {
     await this.client.writeBytes(offset, source);
   }
 
-  /** The memory itself, where the transport shares it. @throws `UnsupportedCapability` where it does not. */
+  /**
+   * The memory itself, where the transport shares it. It is this allocation's until that is freed, or this client ends.
+   * @throws `UnsupportedCapability` where memory is not shared (read and write it), or lies in pieces (see {@link windows}).
+   */
   async map(): Promise<Uint8Array> {
     if (this.file !== undefined) return this.file.map();
     return this.mapSync();
   }
   mapSync(): Uint8Array {
-    return this.client.session.view(this.#at(0, this.length), this.length);
+    if (this.file !== undefined)
+      throw new ExomemError('InvalidArgument', 'a file is mapped by `map()`, which publishes it');
+    return windowOf(this.client.session, this.#at(0, this.length), this.length);
+  }
+
+  /** The memory itself in the pieces that it lies in: of a file of several extents, or over more than one buffer. Errors as {@link map}. */
+  async windows(): Promise<MemoryWindow[]> {
+    if (this.file !== undefined) return this.file.windows();
+    return windowsOf(this.client.session, this.#at(0, this.length), this.length, 0);
   }
 
   /** Why it lies where it lies. */

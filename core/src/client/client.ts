@@ -55,6 +55,7 @@ import { Reservation } from './reservation.js';
 import { Room } from './room.js';
 import type { StewardEvent } from './steward.js';
 import { Watch } from './watch.js';
+import { type MemoryWindow, windowsOf } from './windows.js';
 
 export interface ClientOptions extends CallOptions {
   readonly transport: Transport;
@@ -454,6 +455,16 @@ export class Client implements AsyncDisposable, Owner {
   /** The file of that inode, if it is open here. */
   openedFile(inode: number): RegionFile | undefined {
     return this.#files.get(inode);
+  }
+
+  /**
+   * The memory of the whole region, in as many pieces as it lies in: to be mapped before anything is asked for. An allocation is
+   * found in it at its `offset`. What is not one's own, or free, is not to be touched.
+   * @throws `UnsupportedCapability` where memory is not shared
+   */
+  windows(): MemoryWindow[] {
+    this.check();
+    return windowsOf(this.session, 0, this.session.size, 0);
   }
 
   /** How full the region is. Reads the whole table of group words. */

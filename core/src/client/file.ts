@@ -4,6 +4,7 @@ import type { ByteRange, FileExtent } from '../namespace/operation.js';
 import { pageOffset } from '../region/geometry.js';
 import type { Client } from './client.js';
 import { Lock } from './lock.js';
+import { inPieces, type MemoryWindow, windowsOf } from './windows.js';
 
 /** Bytes that may be written before their size is published. */
 const publishBytes = 64 * 1024 * 1024;
@@ -461,13 +462,46 @@ export class RegionFile implements AsyncDisposable {
     }
   }
 
-  /** The memory of a file of one extent. @throws `UnsupportedCapability` where memory is not shared or lies in pieces. */
+  /**
+   * The memory of a file that lies in one piece, from its first byte to its last. What is written to it is there at once, for
+   * everybody; size and times do not change by it. It is the file's while that is open here and nobody cuts it off.
+   * @throws `UnsupportedCapability` where memory is not shared, or the file lies in pieces (see {@link windows}), `StaleHandle`.
+   */
   async map(): Promise<Uint8Array> {
     await this.flush();
-    const { unwritten, size } = this.#record();
-    if (unwritten.length > 0)
-      throw new ExomemError('UnsupportedCapability', 'a part of this file was cut off and not written since');
-    return this.client.session.view(this.offset, size);
+    const windows = await this.windows();
+    const [first] = windows;
+    if (this.size === 0) return this.client.session.view(0, 0);
+    if (windows.length === 1 && first!.bytes.byteLength === this.size) return first!.bytes;
+    throw inPieces(
+      windows.length < 2 ? 'a part of this file has no memory yet' : `this file lies in ${windows.length} pieces`,
+    );
+  }
+
+  /**
+   * The memory of the file in the pieces that it lies in, ascending. Bytes between them are in no memory, and read as zero:
+   * `write` gives them some. Otherwise as {@link map}.
+   */
+  async windows(): Promise<MemoryWindow[]> {
+    await this.flush();
+    const { session } = this.client;
+    // Also where it has no memory at all it is told that there is none to be had.
+    if (!session.capabilities.mapped) session.view(0, 0);
+    const { extents, unwritten } = this.#record();
+    let zero: readonly ByteRange[] = unwritten;
+    for (const { from, to } of this.#written) zero = withoutRange(zero, from, to);
+    // What follows another piece in the region as in the file is one with it.
+    const runs: { offset: number; from: number; to: number }[] = [];
+    for (const piece of this.#pieces(extents, 0, this.size)) {
+      if (piece.offset < 0) continue;
+      for (const part of withoutZeros(piece, zero)) {
+        const last = runs.at(-1);
+        if (last !== undefined && last.to === part.from && last.offset + (last.to - last.from) === part.offset)
+          last.to = part.to;
+        else runs.push({ ...part });
+      }
+    }
+    return runs.flatMap(({ offset, from, to }) => windowsOf(session, offset, to - from, from));
   }
 
   /** The last one who closes it publishes what is left. */
@@ -559,6 +593,25 @@ export class RegionFile implements AsyncDisposable {
     }
     return pieces;
   }
+}
+
+/** What of a piece of memory is not to be read as zero instead. */
+function withoutZeros(
+  { offset, from, to }: { offset: number; from: number; to: number },
+  zeros: readonly ByteRange[],
+): { offset: number; from: number; to: number }[] {
+  const parts: { offset: number; from: number; to: number }[] = [];
+  const add = (start: number, end: number): void => {
+    if (start < end) parts.push({ offset: offset + (start - from), from: start, to: end });
+  };
+  let at = from;
+  for (const zero of [...zeros].sort((a, b) => a.from - b.from)) {
+    if (zero.to <= at || zero.from >= to) continue;
+    add(at, zero.from);
+    at = Math.max(at, zero.to);
+  }
+  add(at, to);
+  return parts;
 }
 
 function checkPosition(position: number): void {

@@ -72,6 +72,9 @@ export class LeasedSession implements Session {
   view(offset: number, length: number): Uint8Array {
     return this.#inner.view(offset, length);
   }
+  windows(offset: number, length: number): Uint8Array[] {
+    return this.#inner.windows?.(offset, length) ?? [this.#inner.view(offset, length)];
+  }
   close(): Awaitable<void> {
     return this.#inner.close();
   }

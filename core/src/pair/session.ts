@@ -180,11 +180,25 @@ export class PairSession extends SessionBase {
     if (length > 0 && (this.#place(offset + length - 1).half !== half || this.#wrapped(offset, length))) {
       throw new ExomemError('Fragmented', `${length} bytes at ${offset} lie in two regions`, {
         where: this.where,
-        advice: 'view them in two pieces',
+        advice: 'take `windows()`, which gives the pieces',
       });
     }
     if (this.#fence !== undefined) this.#refuse();
     return this.#halves[half].view(at, length);
+  }
+
+  protected override doWindows(offset: number, length: number): Uint8Array[] {
+    if (!this.capabilities.mapped || length === 0) return [this.doView(offset, length)];
+    if (this.#fence !== undefined) this.#refuse();
+    const windows: Uint8Array[] = [];
+    for (const end = offset + length; offset < end; ) {
+      const { half, at } = this.#place(offset);
+      const session = this.#halves[half];
+      const piece = Math.min(end, this.#edgeBehind(offset)) - offset;
+      windows.push(...(session.windows?.(at, piece) ?? [session.view(at, piece)]));
+      offset += piece;
+    }
+    return windows;
   }
 
   protected doClose(): Awaitable<void> {
@@ -202,6 +216,12 @@ export class PairSession extends SessionBase {
     if (offset < this.#layout.head) return { half: metadata, at: offset };
     if (offset < this.#end) return { half: data, at: offset - this.#layout.head + this.#layout.from };
     return { half: metadata, at: offset - this.#layout.bytes };
+  }
+
+  /** Where what lies at an offset goes on in the other half, or ends. */
+  #edgeBehind(offset: number): number {
+    if (offset < this.#layout.head) return this.#layout.head;
+    return offset < this.#end ? this.#end : this.size;
   }
 
   /** From before the data region to behind it. */
@@ -238,12 +258,10 @@ export class PairSession extends SessionBase {
     wait: Wait | undefined,
     copy: (session: Session, at: number, piece: Uint8Array) => Awaitable<void>,
   ): Awaitable<void> {
-    const edges = [this.#layout.head, this.#end];
     const answers: Awaitable<void>[] = [];
     for (let done = 0; done < bytes.byteLength; ) {
       const from = offset + done;
-      const edge = edges.find((at) => at > from) ?? this.size;
-      const length = Math.min(bytes.byteLength - done, edge - from);
+      const length = Math.min(bytes.byteLength - done, this.#edgeBehind(from) - from);
       const piece = length === bytes.byteLength ? bytes : bytes.subarray(done, done + length);
       const { half, at } = this.#place(from);
       const answer = this.#send(half, () => copy(this.#halves[half], at, piece), wait);

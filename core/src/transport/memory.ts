@@ -102,10 +102,22 @@ export class RegionMemory {
     const local = offset - segment * this.#span;
     if (local + length > this.#bytes[segment]!.byteLength) {
       throw new ExomemError('Fragmented', `${length} bytes at ${offset} lie in two segments of the region`, {
-        advice: 'view them in two pieces',
+        advice: 'take `windows()`, which gives both pieces',
       });
     }
     return new Uint8Array(this.segments[segment]!, local, length);
+  }
+
+  /** {@link view}, one of each segment that the range reaches into. */
+  windows(offset: number, length: number): Uint8Array[] {
+    const windows: Uint8Array[] = [];
+    for (const end = offset + length; offset < end; ) {
+      const segment = Math.floor(offset / this.#span);
+      const to = Math.min(end, (segment + 1) * this.#span);
+      windows.push(this.view(offset, to - offset));
+      offset = to;
+    }
+    return windows;
   }
 
   #readStaged(bytes: Uint8Array, local: number, target: Uint8Array): void {

@@ -57,7 +57,14 @@ export abstract class SessionBase implements Session {
   }
 
   protected doView(_offset: number, _length: number): Uint8Array {
-    throw new ExomemError('UnsupportedCapability', 'this transport does not share its memory', { where: this.where });
+    throw new ExomemError('UnsupportedCapability', 'this transport does not share its memory', {
+      where: this.where,
+      advice: 'read and write it; or mount the region (`exomem mount`) and map the file there',
+    });
+  }
+
+  protected doWindows(offset: number, length: number): Uint8Array[] {
+    return [this.doView(offset, length)];
   }
 
   load(offset: number, options?: CallOptions): Awaitable<bigint> {
@@ -169,6 +176,11 @@ export abstract class SessionBase implements Session {
   view(offset: number, length: number): Uint8Array {
     this.checkRange(offset, length);
     return this.doView(offset, length);
+  }
+
+  windows(offset: number, length: number): Uint8Array[] {
+    this.checkRange(offset, length);
+    return this.doWindows(offset, length);
   }
 
   close(): Awaitable<void> {

@@ -100,6 +100,11 @@ export interface Session {
   revoke(member: MemberBinding, options?: CallOptions): Awaitable<void>;
   /** The memory of the region itself. `UnsupportedCapability` unless `mapped`; `Fragmented` over a segment's edge. */
   view(offset: number, length: number): Uint8Array;
+  /**
+   * The same in several pieces, in order and without gaps, where the memory is in several buffers. A session may leave this out if
+   * its memory is in one, or is not shared.
+   */
+  windows?(offset: number, length: number): Uint8Array[];
   /** Ends the session; what is in flight answers `OutcomeUnknown`. Idempotent. */
   close(): Awaitable<void>;
 }

@@ -176,6 +176,11 @@ export class SharedArrayBufferSession extends SessionBase {
     return this.#memory.view(offset, length);
   }
 
+  protected override doWindows(offset: number, length: number): Uint8Array[] {
+    if (this.#fence !== undefined) this.#refuse();
+    return this.#memory.windows(offset, length);
+  }
+
   protected doClose(): undefined {
     this.#leave();
     this.#onClose(this);

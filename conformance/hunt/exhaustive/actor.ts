@@ -127,7 +127,7 @@ export class Actor {
     this.identity = identity;
     this.identities.push(identity);
     if (this.plot.locked) this.#coordinator = this.#coordination();
-    this.allocator = this.plot.policy.create({ geometry, identity });
+    this.allocator = this.plot.policy.create({ geometry, identity, wipe: this.plot.wipe });
     if (this.plot.policy === message) {
       const { slot, incarnation } = member;
       this.correspondence = new Correspondence({ geometry, slot, incarnation }, this.plot.patience);
@@ -377,6 +377,41 @@ export class Actor {
       const handle = this.handles.shift();
       return handle && this.allocator.free(handle.extent);
     });
+  }
+
+  /** Writes to all that it holds. */
+  soils(): this {
+    return this.does('soils what it holds', () => this.soil());
+  }
+
+  *soil(): Protocol<void> {
+    for (const { extent } of this.handles) {
+      for (let at = 0; at < extent.pages; at++)
+        yield* surely(write(pageOffset(this.plot.geometry, extent.page + at), pageOf(this.name)));
+    }
+  }
+
+  /** I12: what it was given shows nothing that another wrote. */
+  looks(): this {
+    return this.does('looks at what it holds', () => this.#look());
+  }
+
+  *#look(): Protocol<void> {
+    const own = this.name.charCodeAt(0);
+    for (const { extent } of this.handles) {
+      for (let at = 0; at < extent.pages; at++) {
+        const bytes = new Uint8Array(4096);
+        yield* surely(read(pageOffset(this.plot.geometry, extent.page + at), bytes));
+        const foreign = bytes.find((byte) => byte !== 0 && byte !== own);
+        if (foreign !== undefined)
+          throw new Breach('I12', `${this.name} was given page ${extent.page + at}, and finds ${foreign} there`);
+      }
+    }
+  }
+
+  /** Zeroes about so many pages that nobody uses. */
+  cleans(pages: number): this {
+    return this.does(`cleans ${pages}`, () => this.allocator.clean!(pages));
   }
 
   /** Makes a file of that name with so many pages; without pages it only appends. */

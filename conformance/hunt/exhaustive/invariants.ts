@@ -131,6 +131,12 @@ export const grows: readonly Invariant<(moment: Moment, who: Client, change: Cha
     check: leaseKept,
   },
   {
+    id: 'I12',
+    sentence: 'A page that is free and said to be clean is zero.',
+    from: 'bytes',
+    check: cleaned,
+  },
+  {
     id: 'R3',
     sentence: 'A principal that has ended has no file that ends with it.',
     from: 'bytes',
@@ -156,6 +162,19 @@ function emptied(moment: Moment, _who: Client, { offset, before, after }: Change
   for (const word of pending(moment)) {
     if (Number(word >> 48n) === principal && Number((word >> 32n) & 0xffffn) <= old.incarnation)
       return `principal ${principal} is free, and will be shown by what was committed and is not done`;
+  }
+  return undefined;
+}
+
+/** Who is given such a page does not zero it. */
+function cleaned(moment: Moment, who: Client, { offset, after }: Change): string | undefined {
+  const { groupOffset, groupCount, groupPages } = moment.geometry;
+  if (offset < groupOffset || offset >= groupOffset + groupCount * 8 || after >> 48n !== 0n) return undefined;
+  const group = (offset - groupOffset) / 8;
+  for (let index = 0; index < groupPages; index++) {
+    const clean = ((Number(after & 0xffff_ffffn) >>> (30 - 2 * index)) & 3) !== 0;
+    const page = group * groupPages + index;
+    if (clean && !moment.isZero(page)) return `${who.name} says that page ${page} is clean, and it is not`;
   }
   return undefined;
 }

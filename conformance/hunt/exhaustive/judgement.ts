@@ -10,6 +10,7 @@ import {
   logSlotOffset,
   memberLineOffset,
   memberState,
+  pageOffset,
   principalState,
   principalWordOffset,
   type RedoRecord,
@@ -48,6 +49,8 @@ export interface Moment {
   lock(): bigint;
   /** What the holder of the lock with that word has written. */
   redo(lock: bigint): RedoRecord | undefined;
+  /** Whether all bytes of a page are 0. */
+  isZero(page: number): boolean;
   /** The whole of it. */
   readonly world: World<Holdings, Heard>;
   readonly plot: Plot;
@@ -131,6 +134,11 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
     const bytes = new Uint8Array(length);
     this.#moments.read(this.#world.region, offset, bytes);
     return decodeRedo(bytes, token, this.geometry.groupCount);
+  }
+  isZero(page: number): boolean {
+    const bytes = new Uint8Array(this.geometry.pageSize);
+    this.#moments.read(this.#world.region, pageOffset(this.geometry, page), bytes);
+    return bytes.every((byte) => byte === 0);
   }
   get world(): World<Holdings, Heard> {
     return this.#world;

@@ -90,6 +90,41 @@ function interrupted(error: unknown): boolean {
   return isExomemError(error, 'OutcomeUnknown');
 }
 
+/** Whether a step writes to pages. */
+function isData({ plot }: Actor, step: Step): boolean {
+  const [first] = isBatch(step) ? step.steps : [step];
+  return first?.op === 'write' && first.offset >= plot.geometry.dataOffset;
+}
+/** What becomes of a step: it is answered at once, or taken when all the others are. */
+type Otherwise = (step: Step) => { readonly answer: StepResult } | { readonly later: Step } | undefined;
+function* reordered<T>(protocol: Protocol<T>, otherwise: Otherwise): Protocol<T> {
+  const later: Step[] = [];
+  let state = protocol.next();
+  while (!state.done) {
+    const instead = otherwise(state.value);
+    let result: StepResult;
+    if (instead === undefined) {
+      try {
+        result = yield state.value;
+      } catch (error) {
+        state = protocol.throw(error);
+        continue;
+      }
+    } else if ('answer' in instead) result = instead.answer;
+    else {
+      later.push(instead.later);
+      result = isBatch(instead.later) ? instead.later.steps.map(() => undefined) : undefined;
+    }
+    state = protocol.next(result);
+  }
+  for (const step of later) yield step;
+  return state.value;
+}
+function cleanOtherwise({ allocator }: Actor, otherwise: Otherwise): void {
+  const { clean } = allocator;
+  allocator.clean = (pages) => reordered(clean!.call(allocator, pages), otherwise);
+}
+
 export const mutants: readonly Mutant[] = [
   ...manyMutants,
   ...lockMutants,
@@ -638,6 +673,36 @@ export const mutants: readonly Mutant[] = [
     },
   },
   ...messageMutants,
+  {
+    name: 'who cleans does not claim what it zeroes',
+    search: 'clean',
+    invariant: 'I9',
+    enter: (actor) => {
+      cleanOtherwise(actor, (step) => {
+        // As if nobody could have been faster.
+        if (!isBatch(step) || isData(actor, step)) return undefined;
+        return { answer: step.steps.map((one) => (one.op === 'compareExchange' ? one.expected : actor.identity.word)) };
+      });
+    },
+  },
+  {
+    name: 'who cleans says so before it has zeroed',
+    search: 'clean',
+    invariant: 'I12',
+    enter: (actor) => {
+      cleanOtherwise(actor, (step) => (isData(actor, step) ? { later: step } : undefined));
+    },
+  },
+  {
+    name: 'who frees where pages are to be zero says so before it has zeroed',
+    search: 'wipe',
+    invariant: 'I12',
+    enter: (actor) => {
+      const { free } = actor.allocator;
+      actor.allocator.free = (extent) =>
+        reordered(free.call(actor.allocator, extent), (step) => (isData(actor, step) ? { later: step } : undefined));
+    },
+  },
 ];
 
 /** Words of that principal with another incarnation than its own look as if they were of the one before; and are found. */

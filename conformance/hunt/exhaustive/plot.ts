@@ -53,6 +53,8 @@ export interface PlotOptions {
   readonly arena?: number;
   /** Group and principal words are read one by one; else a table at a time. */
   readonly wordByWord?: boolean;
+  /** Pages are zeroed before they are free. */
+  readonly wipe?: boolean;
   /** `wait`: nobody can be shut out, and whoever is declared dead goes on. Default `revoke`. */
   readonly exclusion?: 'revoke' | 'wait';
   /** The table is changed under the lock. */
@@ -84,6 +86,7 @@ export class Plot implements Scene<Holdings, Heard> {
   readonly exclusion: 'revoke' | 'wait';
   readonly policy: AllocationPolicy;
   readonly patience: number;
+  readonly wipe: boolean;
   readonly mutation: Mutation | undefined;
   readonly auditor: Auditor | undefined;
   readonly arenaBytes: number;
@@ -103,6 +106,7 @@ export class Plot implements Scene<Holdings, Heard> {
     this.exclusion = options.exclusion ?? 'revoke';
     this.policy = options.policy ?? atomic;
     this.patience = options.patience ?? 2;
+    this.wipe = options.wipe ?? false;
     this.mutation = options.mutation;
     this.auditor = options.auditor;
     this.arenaBytes = options.arena ?? geometry.arenaBytes / 2;

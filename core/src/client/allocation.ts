@@ -16,7 +16,7 @@ export interface AllocateOptions extends CallOptions {
   readonly lifetime?: 'owner';
   /** Bytes, a power of two; default the page size. */
   readonly alignment?: number;
-  /** `zero` (default): every byte is 0. `none`: 0, or bytes that this client wrote before. */
+  /** `zero` (default): every byte is 0. `none`: 0, or bytes that this client wrote before; not for a file. */
   readonly initialise?: 'zero' | 'none';
   /** Permission bits of the file; default 0o644. */
   readonly mode?: number;
@@ -125,7 +125,8 @@ export class Allocation implements AsyncDisposable {
     const { parent, base } = await client.namespace.place(name);
     if (client.state.lookup(parent, base) !== undefined)
       throw new ExomemError('Exists', `${name} exists`, { where: client.where });
-    const extent = await client.allocateExtent({ ...request, named: true });
+    // Others read a file: they must not find in it what this client wrote elsewhere before.
+    const extent = await client.allocateExtent({ ...request, initialise: 'zero', named: true });
     const extents: FileExtent[] = [{ at: 0, page: extent.page, pages: extent.pages }];
     try {
       const inode = await client.namespace.create(parent, base, { kind: 'file', ...attributes, size: bytes, extents });

@@ -74,8 +74,8 @@ export class Applications {
 
   #act({ principal, incarnation, word }: Identity): Application {
     const identity = { principal, incarnation, word };
-    const { geometry } = this.#client;
-    const allocator = this.#policy.create({ geometry, identity, placement: this.#placement });
+    const { geometry, wipes: wipe } = this.#client;
+    const allocator = this.#policy.create({ geometry, identity, placement: this.#placement, wipe });
     const application = new Application(this.#client, identity, allocator, () => this.#active.delete(principal));
     this.#active.set(principal, application);
     return application;

@@ -31,7 +31,7 @@ import {
 import type { Protocol } from '../protocol/protocol.js';
 import { type Bench, run, runSync, type Surroundings } from '../protocol/runner.js';
 import { arenaHalf, type Geometry } from '../region/geometry.js';
-import type { Superblock } from '../region/superblock.js';
+import { compatible, type Superblock } from '../region/superblock.js';
 import { memberState } from '../region/words.js';
 import { read, write } from '../transport/step.js';
 import type { CallOptions, Session, Transport } from '../transport/transport.js';
@@ -277,7 +277,7 @@ export class Client implements AsyncDisposable, Owner {
       this.#identity = await run(registerPrincipal(geometry, member), this.#bench);
       this.replica.writeAs({ identity: this.#identity, arena });
       const { placement } = this.#options;
-      this.#allocator = this.#policy.create({ geometry, identity: this.#identity, placement });
+      this.#allocator = this.#policy.create({ geometry, identity: this.#identity, placement, wipe: this.wipes });
       if (coordinator?.attend !== undefined) {
         this.#attendance = new Attendance(coordinator, bare, (error) => this.#life.missed(error));
       }
@@ -337,6 +337,10 @@ export class Client implements AsyncDisposable, Owner {
   get exclusion(): Exclusion {
     const found = exclusionOf(this.session.capabilities, this.superblock);
     return found === 'wait' && this.#policy.writes ? 'none' : found;
+  }
+  /** Whether pages are zeroed here before they become free. */
+  get wipes(): boolean {
+    return (this.superblock.compat & compatible.wipe) !== 0n;
   }
   get state(): NamespaceState {
     return this.replica.state;
@@ -677,6 +681,12 @@ export class Client implements AsyncDisposable, Owner {
   /** See {@link Duties.lookAfter}. */
   lookAfter(tell?: (event: StewardEvent) => void): Promise<void> {
     return this.#duties.lookAfter(tell);
+  }
+
+  /** See {@link Duties.clean}. */
+  clean(bytes: number): Promise<number> {
+    this.mustBeMember();
+    return this.#duties.clean(bytes);
   }
 
   /** Runs a protocol that follows or writes the log: one at a time. */

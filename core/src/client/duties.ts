@@ -14,6 +14,9 @@ import { Vigil } from './vigil.js';
 /** Milliseconds after which who has looked for room is no longer expected to look for more. */
 const pressedFor = 1000;
 
+/** Bytes that one round zeroes at most where free pages are to be zero. */
+export const cleanBytes = 4 * 1024 * 1024;
+
 /** What a client's duties are about. */
 export interface Charge {
   readonly applications: Applications;
@@ -68,7 +71,10 @@ export class Duties {
         const stewards = lines.filter(({ state, steward }) => state === memberState.active && steward);
         const silent = this.#stewards.observe(stewards, client.member.slot, seen, wait, client.replica.index);
         // Where there is a steward that beats, it does that for all.
-        if (silent.length === stewards.length) await this.lookAfter();
+        if (silent.length === stewards.length) {
+          await this.lookAfter();
+          if (client.wipes) await this.clean(cleanBytes);
+        }
         // Who handed something over may have died before it could say so.
         await this.receive();
         await this.#announce();
@@ -118,6 +124,13 @@ export class Duties {
   async lookAfter(tell?: (event: StewardEvent) => void): Promise<void> {
     await this.#guardian.round(tell);
     await this.judge();
+  }
+
+  /** Zeroes about so many bytes of pages that nobody uses, unless others look for room just now. How many pages. */
+  async clean(bytes: number): Promise<number> {
+    const { allocator, geometry } = this.#client;
+    if (this.pressed || !(bytes > 0) || allocator.clean === undefined) return 0;
+    return this.#client.run(allocator.clean(Math.max(1, Math.floor(bytes / geometry.pageSize))));
   }
 
   /** Takes in principals that were handed to this member: merges them into the own one. How many. */

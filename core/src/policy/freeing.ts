@@ -40,7 +40,7 @@ export class Freeing {
         const owned = words.ready(group) ?? (yield* words.await(group));
         begun = true;
         const mask = runMask(page - group * this.#groupPages, pages);
-        if (this.#keeps(owned, mask)) yield* words.change(owned, mask, 0);
+        if (!words.wipes && this.#keeps(owned, mask)) yield* words.change(owned, mask, 0);
         else yield* words.changeAll([{ owned, mask, bits: 0 }]);
       } else {
         const parts = partsOf(page, pages, this.#groupPages);

@@ -2,6 +2,7 @@ import type { Protocol } from '../protocol/protocol.js';
 import { bitsOf, pageBits } from '../region/words.js';
 import { Claiming } from './claiming.js';
 import { ClaimingMany } from './claiming-many.js';
+import { Cleaning } from './cleaning.js';
 import { Custody } from './custody.js';
 import { explain } from './extents.js';
 import { Freeing } from './freeing.js';
@@ -37,6 +38,7 @@ export class GroupAllocator implements Allocator {
   readonly #placement: Placement;
   readonly #claiming: Claiming;
   readonly #many: ClaimingMany;
+  readonly #cleaning: Cleaning;
   readonly #custody: Custody;
   readonly #freeing: Freeing;
   readonly #takingOver: TakingOver;
@@ -51,6 +53,7 @@ export class GroupAllocator implements Allocator {
     this.#placement = context.placement ?? lowFragmentation;
     this.#claiming = new Claiming(words, this.#reading, this.#placement, this);
     this.#many = new ClaimingMany(words, this.#reading, this.#claiming, this.#placement, this);
+    this.#cleaning = new Cleaning(words, this.#reading);
     this.#custody = new Custody(words, this);
     this.#freeing = new Freeing(words, this.#custody, this);
     this.#takingOver = new TakingOver(words, this.#reading);
@@ -127,6 +130,9 @@ export class GroupAllocator implements Allocator {
   }
   sweep(applied: number): Protocol<number> {
     return this.#custody.sweep(applied);
+  }
+  clean(pages: number): Protocol<number> {
+    return this.#cleaning.clean(pages);
   }
   get dismissed(): number {
     return this.#custody.dismissed;

@@ -7,6 +7,7 @@ import { highHalf, joinWord, lowHalf, ownerHalf } from '../region/words.js';
 import type { BatchAnswer, notRun, StepAnswer, WordStep } from '../transport/step.js';
 import { compareExchange, load } from '../transport/step.js';
 import { GroupTable, looksGiven, type OwnedGroup } from './group-table.js';
+import { clearAll } from './initialisation.js';
 import type { PolicyContext } from './policy.js';
 import { fenced, interrupted, loadSurely, reloadWords } from './resolve.js';
 import { allMask, runBits, runMask } from './run-bits.js';
@@ -48,6 +49,8 @@ export class OwnWords {
   /** Something is in doubt, or we were fenced: `repair` is due. */
   trouble = false;
   readonly geometry: Geometry;
+  /** Pages are zeroed before they cease to be in use. */
+  readonly wipes: boolean;
   /** Whose words they are. */
   readonly principal: number;
   readonly #principalWord: bigint;
@@ -58,8 +61,9 @@ export class OwnWords {
   #repairing = false;
   #fenced = false;
 
-  constructor({ geometry, identity }: PolicyContext) {
+  constructor({ geometry, identity, wipe = false }: PolicyContext) {
     this.geometry = geometry;
+    this.wipes = wipe;
     this.principal = identity.principal;
     this.#principalWord = identity.word;
     this.table = new GroupTable(geometry);
@@ -282,6 +286,7 @@ export class OwnWords {
     let done = 0;
     for (const { owned } of changes) owned.busy = true;
     try {
+      if (this.wipes) yield* this.#wipe(changes);
       // A long run that is dropped ceases with its head: nobody may see it shorter than it is.
       const groups = new Set(changes.map(({ owned }) => owned.group));
       const whole = runBits(0, groupPages, false);
@@ -305,6 +310,25 @@ export class OwnWords {
         table.rank(owned);
       }
     }
+  }
+
+  /** Zeroes the pages that cease to be in use, as long as they are ours, and keeps in mind that they are zero. */
+  *#wipe(changes: readonly WordChange[]): Protocol<void> {
+    const { groupPages } = this.table;
+    const runs: { page: number; pages: number }[] = [];
+    const wiped: { owned: OwnedGroup; set: number }[] = [];
+    for (const { owned, mask, bits } of changes) {
+      if (bits !== 0) continue;
+      let set = 0;
+      for (let index = 0; index < groupPages; index++) {
+        if ((owned.low & mask & runMask(index, 1)) === 0 || (owned.clean & (1 << index)) !== 0) continue;
+        set |= 1 << index;
+        runs.push({ page: owned.group * groupPages + index, pages: 1 });
+      }
+      wiped.push({ owned, set });
+    }
+    yield* clearAll(this.geometry, runs);
+    for (const { owned, set } of wiped) owned.clean |= set;
   }
 
   *#exchangeParts(changes: readonly WordChange[], keep: boolean, onDone?: () => void): Protocol<void> {

@@ -142,6 +142,12 @@ export interface Allocator {
   sweep(applied: number): Protocol<number>;
   /** Pages that wait for `sweep`. */
   readonly dismissed: number;
+  /**
+   * Zeroes up to about so many pages that nobody uses and that may not be zero, of groups that nobody owns and of own ones:
+   * who is given them next need not. It owns what it zeroes as any user does. Goes on where the last call ended. How many
+   * pages. Absent: pages are zeroed when they are given out, and at no other time.
+   */
+  clean?(pages: number): Protocol<number>;
   /** The principal acts elsewhere from now on: every later call throws `Fenced`, and so do handles. */
   retire(): void;
   readonly retired: boolean;
@@ -162,6 +168,8 @@ export interface PolicyContext {
   readonly identity: Identity;
   /** Where it puts what it allocates. Default: `low-fragmentation`. */
   readonly placement?: Placement | undefined;
+  /** The region wants pages to be zeroed before they become free. Default: they are zeroed when they are given out again. */
+  readonly wipe?: boolean;
 }
 
 /** What a coordination is given, once its client is a member. */

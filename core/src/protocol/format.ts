@@ -16,12 +16,14 @@ import {
   groupWordOffset,
   memberLineOffset,
   memberStride,
+  pageOffset,
   planGeometry,
   superblockBytes,
   userGroups,
 } from '../region/geometry.js';
 import type { DecodedSuperblock, Superblock } from '../region/superblock.js';
 import {
+  compatible,
   decodeSuperblock,
   encodeSuperblock,
   formatVersion,
@@ -40,6 +42,11 @@ export interface FormatOptions extends GeometryOptions {
    * of its own is.
    */
   zeroed?: boolean | 'data';
+  /**
+   * When pages become zero: `lazily` (default), when they are given out and not known to be zero; `before`, here and now, and
+   * from then on before they are free, so that nobody who allocates waits for it and nothing that was freed stays readable.
+   */
+  initialise?: 'lazily' | 'before';
   /** Format although there is a region already: everything in it is lost. */
   force?: boolean;
   /** Whose coordination rules the region, for good. Default `atomic`. */
@@ -72,6 +79,7 @@ export function planRegion(size: number, options: FormatOptions): Geometry {
  * @throws `Exists` if there is one and `force` is not set, `Busy` if somebody else is formatting, `OutOfRange`.
  */
 export function* format(size: number, options: FormatOptions = {}): Protocol<Superblock> {
+  const wipe = options.initialise === 'before';
   const rule = options.policy === undefined ? { incompat: incompatible.atomic } : ruleOf(options.policy);
   const geometry = planFor(size, rule.incompat, options);
   const lease = options.lease ?? 10_000;
@@ -107,7 +115,7 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
   if (data !== undefined) data.uuid.set(yield* newUuid());
   const block: Superblock = {
     version: formatVersion,
-    compat: 0n,
+    compat: wipe ? compatible.wipe : 0n,
     roCompat: 0n,
     ...rule,
     incompat: rule.incompat | (data === undefined ? 0n : incompatible.separateMetadata),
@@ -120,11 +128,14 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
     created: (yield wallClock) as bigint,
     ...(data === undefined ? {} : { data }),
   };
-  if (options.zeroed !== true) yield* fill(superblockBytes, geometry.groupOffset - superblockBytes, 0n);
-  const clean = joinWord(0, repeatBits(geometry.groupPages, pageBits.clean));
-  const groups = options.zeroed === 'data' ? userGroups(geometry) : geometry.groupCount;
-  yield* fill(geometry.groupOffset, groups * 8, options.zeroed ? clean : 0n);
-  if (options.zeroed === 'data') yield* fill(groupWordOffset(geometry, groups), geometry.reserveGroups * 8, 0n);
+  const { groupOffset, groupCount, groupPages, pageSize } = geometry;
+  if (options.zeroed !== true) yield* fill(superblockBytes, groupOffset - superblockBytes, 0n);
+  // Groups of pages that are known to be zero, or will be: of the reserve, if all is.
+  const users = userGroups(geometry);
+  const known = options.zeroed === true ? groupCount : options.zeroed === 'data' || wipe ? users : 0;
+  yield* fill(groupOffset, known * 8, joinWord(0, repeatBits(groupPages, pageBits.clean)));
+  yield* fill(groupWordOffset(geometry, known), (groupCount - known) * 8, 0n);
+  if (wipe && !options.zeroed) yield* fill(pageOffset(geometry, 0), users * groupPages * pageSize, 0n);
   const tablesEnd = data?.offset ?? geometry.dataOffset;
   if (options.zeroed !== true) yield* fill(geometry.logOffset, tablesEnd - geometry.logOffset, 0n);
   for (const [slot, incarnation] of last.entries()) {

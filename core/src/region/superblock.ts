@@ -36,6 +36,11 @@ export interface Superblock {
 }
 
 export const formatVersion = 0;
+/**
+ * Compatible features. `wipe`: free pages are zero. Whoever knows it zeroes pages before it frees them, and whoever looks after
+ * the region zeroes what others, or the dead, have left.
+ */
+export const compatible = { wipe: 1n } as const;
 /** Incompatible features: exactly one of the coordination variants is set; `custom` is that of the policy that is named. */
 export const incompatible = {
   atomic: 1n,

@@ -151,6 +151,12 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
       'keep the metadata in a region of its own: a size, or the URL of one that is set aside',
     )
     .option('--raw', 'only set memory aside: for the metadata of a region that another exomem serves')
+    .option('--initialise <when>', 'pages become zero lazily, when given out (default), or before, when they are freed')
+    .option('--scrub', 'as --initialise before, and zero memory that no file keeps when it ends')
+    .option(
+      '--clean <size>',
+      'zero so much of what is free in a second, in the background (default 16M with before, else 0)',
+    )
     .option('--save <image>', 'save the region there when it ends; a file that has the name is replaced then');
 
   command(

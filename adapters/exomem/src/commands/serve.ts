@@ -1,4 +1,4 @@
-import type { MemberLine } from '@exomem/core';
+import { ExomemError, type MemberLine } from '@exomem/core';
 import type { Context } from '../command/context.js';
 import { describe } from '../command/failure.js';
 import { parseRegion } from '../command/location.js';
@@ -19,12 +19,22 @@ export interface ServeFlags {
   readonly save?: string;
   readonly metadata?: string;
   readonly raw?: boolean;
+  readonly initialise?: string;
+  readonly scrub?: boolean;
+  readonly clean?: string;
 }
 
 export async function serve(context: Context, flags: ServeFlags): Promise<void> {
   if (flags.raw) return (await import('./serve-raw.js')).serveRaw(context, flags);
   const size = flags.size === undefined ? undefined : parseSize(flags.size);
   const lease = flags.lease === undefined ? undefined : parseDuration(flags.lease, 'lease');
+  const clean = flags.clean === undefined ? undefined : parseRate(flags.clean);
+  const initialise = parseInitialise(flags.initialise);
+  if (flags.scrub && initialise === 'lazily') {
+    throw new ExomemError('InvalidArgument', '--scrub zeroes pages before they are free', {
+      advice: 'leave --initialise out',
+    });
+  }
   const { output, interrupt } = context;
   const { Service } = await import('../serving/service.js');
   const { file, load, save } = flags;
@@ -42,6 +52,9 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
     policy: context.given.policy,
     plugins: await context.plugins(),
     metadata: parseMetadata(flags.metadata),
+    initialise,
+    scrub: flags.scrub,
+    clean,
     onSave: (done, total) => saving.update(done, total),
     signal: context.signal,
     onProgress: (done, total) => progress.update(done, total),
@@ -86,6 +99,18 @@ export function tellPolicy({ output, given: { policy } }: Context, { superblock 
 export function parseMetadata(text: string | undefined): number | string | undefined {
   if (text === undefined) return undefined;
   return /^[a-z][a-z0-9+.-]*:/i.test(text) ? parseRegion(text) : parseSize(text, 'size of the metadata');
+}
+
+function parseInitialise(text: string | undefined): 'lazily' | 'before' | undefined {
+  if (text === undefined || text === 'lazily' || text === 'before') return text;
+  throw new ExomemError('InvalidArgument', `pages cannot be initialised "${text}"`, {
+    advice: 'say --initialise lazily, or before',
+  });
+}
+
+/** Bytes in a second; 0 is allowed. */
+function parseRate(text: string): number {
+  return text === '0' ? 0 : parseSize(text);
 }
 
 /** Ends the service, which saves what is in the region, and says so. */

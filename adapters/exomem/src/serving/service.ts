@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import {
   type AllocationPolicy,
+  compatible,
   ExomemError,
   type FormatOptions,
   findPolicy,
@@ -36,6 +37,7 @@ import { checkPlace } from '../image/sparse-file.js';
 import { join } from '../open.js';
 import { surroundings } from '../surroundings.js';
 import { checkPair, formatPair, hasMetadataBeside, metadataFile, metadataName } from './metadata.js';
+import { scrubMemory } from './scrub.js';
 import { type StewardNews, StewardWatch } from './steward-watch.js';
 
 export interface ServeOptions {
@@ -65,6 +67,15 @@ export interface ServeOptions {
    * that, and served again with it); or its URL, where somebody has set memory aside for it.
    */
   readonly metadata?: number | string;
+  /**
+   * When pages become zero: `lazily`, when they are given out; `before`, before they are free. Of a region that is made now; of
+   * one that there is, it has to be that. Default `lazily`.
+   */
+  readonly initialise?: 'lazily' | 'before';
+  /** As `initialise: 'before'`, and memory that no file keeps is zeroed when the service ends. */
+  readonly scrub?: boolean;
+  /** Bytes a second of free pages that the steward zeroes at most. Default: 16 MiB where free pages are to be zero, else 0. */
+  readonly clean?: number;
   /** Format a file that keeps no region, or another one: what is in it is lost. */
   readonly format?: boolean;
   readonly signal?: AbortSignal;
@@ -131,6 +142,14 @@ export class Service implements AsyncDisposable {
       if (beside !== undefined) scope.defer(() => beside.close());
       if (load !== undefined) await fill(backing, load, options);
       let served = false;
+      let block: Superblock | undefined;
+      if (options.scrub && options.file === undefined) {
+        scope.defer(async () => {
+          if (block === undefined) return;
+          await scrubMemory(backing.memory, block.data === undefined ? block.geometry : undefined);
+          if (beside !== undefined) await scrubMemory(beside.memory);
+        });
+      }
       if (save !== undefined) {
         // When the steward has left and the appliance has cut everybody off, nothing changes any more.
         scope.defer(() => (served ? saveMemory(backing.memory, save, options.onSave ?? (() => undefined)) : undefined));
@@ -150,11 +169,13 @@ export class Service implements AsyncDisposable {
       const transport =
         metadata !== undefined && 'url' in metadata ? await composition.transport(url) : ownTransport(url);
       const superblock = await prepare({ url, transport, composition, backing, beside }, options, policy);
+      block = superblock;
       const steward = scope.use(
         new StewardWatch(
           () => join(url, { role: 'steward', label: 'steward', transport, policy }, composition),
           superblock.lease,
           options.onSteward ?? (() => undefined),
+          options.clean,
         ),
       );
       await steward.start();
@@ -232,7 +253,9 @@ interface Place {
 /** Formats what is new; holds what a file brought against the format. Nothing is written to a region that is refused. */
 async function prepare(place: Place, options: ServeOptions, policy: AllocationPolicy | undefined): Promise<Superblock> {
   const { url, transport, composition, backing, beside } = place;
-  const make = (more: FormatOptions): Promise<Superblock> => formatAt(place, { lease: options.lease, policy, ...more });
+  const initialise = options.scrub ? 'before' : options.initialise;
+  const make = (more: FormatOptions): Promise<Superblock> =>
+    formatAt(place, { lease: options.lease, policy, initialise, ...more });
   try {
     if (backing.created && options.load === undefined) {
       const zeroed = splitPairUrl(url) === undefined || beside?.created ? true : 'data';
@@ -257,6 +280,14 @@ async function prepare(place: Place, options: ServeOptions, policy: AllocationPo
           where: options.file,
           advice: 'leave --lease out',
         },
+      );
+    }
+    const before = (block.compat & compatible.wipe) !== 0n;
+    if (initialise !== undefined && before !== (initialise === 'before')) {
+      throw new ExomemError(
+        'InvalidArgument',
+        `the region's pages become zero ${before ? 'before they are free' : 'when they are given out'}, as it was formatted`,
+        { where: options.file, advice: before ? 'leave --initialise out' : 'leave --initialise and --scrub out' },
       );
     }
     return block;

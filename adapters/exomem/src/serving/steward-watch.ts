@@ -1,6 +1,9 @@
 import { type Client, isExomemError, Steward, type StewardEvent } from '@exomem/core';
 import { surroundings } from '../surroundings.js';
 
+/** Milliseconds between two rounds of the steward. */
+const interval = 250;
+
 /** What is told of the steward: what it did, and that there is none for now. */
 export type StewardNews = StewardEvent | { readonly type: 'absent'; readonly error: unknown };
 
@@ -16,11 +19,15 @@ export class StewardWatch implements AsyncDisposable {
   /** The steward's place in the region; undefined while there is none. */
   client: Client | undefined;
 
-  /** @param retry milliseconds until the next attempt to have one */
+  /**
+   * @param retry milliseconds until the next attempt to have one
+   * @param clean bytes of free pages that it zeroes in a second at most; undefined is for it to say
+   */
   constructor(
     join: () => Promise<Client>,
     readonly retry: number,
     tell: (news: StewardNews) => void,
+    readonly clean?: number,
   ) {
     this.#join = join;
     this.#tell = tell;
@@ -58,7 +65,10 @@ export class StewardWatch implements AsyncDisposable {
     const fenced = new Promise<void>((resolve) => {
       fence = resolve;
     });
+    const clean = this.clean === undefined ? undefined : (this.clean * interval) / 1000;
     const steward = new Steward(client, {
+      interval,
+      clean,
       onEvent: (event) => {
         this.#tell(event);
         if (event.type === 'failed' && isExomemError(event.error, 'Fenced')) fence();

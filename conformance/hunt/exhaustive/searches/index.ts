@@ -1,5 +1,6 @@
 import type { Subject } from '../subject.js';
 import { adoptionSearches } from './adoption.js';
+import { cleaningSearches } from './cleaning.js';
 import { deathSearches } from './deaths.js';
 import { fileSearches } from './files.js';
 import { graceSearches } from './grace.js';
@@ -20,6 +21,7 @@ import { waitingSearches } from './waiting.js';
 export const searches: readonly Subject[] = [
   ...spaceSearches,
   ...manySearches,
+  ...cleaningSearches,
   ...logSearches,
   ...memberSearches,
   ...mergingSearches,

@@ -2,7 +2,7 @@
  * The appliance of the hunt, in a process of its own: regions that are asked for over the channel to its parent, each with
  * a steward if that is wanted. Ends with its parent.
  */
-import { Client, format, type MemberLine, RegionMemory, runSync, Steward } from '@exomem/core';
+import { Client, format, type MemberLine, RegionMemory, runSync, Steward, shippedPolicies } from '@exomem/core';
 import { sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import { Appliance, tcp } from '@exomem/transport-tcp';
 import { surroundings } from 'exomem';
@@ -15,6 +15,8 @@ export type Ask =
       readonly size: number;
       readonly lease: number;
       readonly steward: boolean;
+      /** Whose coordination rules it; `atomic` unless given. */
+      readonly policy?: string | undefined;
     }
   | { readonly id: number; readonly ask: 'close'; readonly name: string };
 /** What it answers. */
@@ -36,11 +38,14 @@ const appliance = new Appliance({ limits: { connections: 1024 } });
 const stewards = new Map<string, Kept>();
 let regions = 0;
 
-async function open({ id, size, lease, steward }: Extract<Ask, { ask: 'open' }>): Promise<Answer> {
+async function open({ id, size, lease, steward, policy }: Extract<Ask, { ask: 'open' }>): Promise<Answer> {
   const name = `r${++regions}`;
+  const rule = shippedPolicies.find((one) => one.name === (policy ?? 'atomic'));
+  if (rule === undefined) throw new Error(`there is no policy ${policy}`);
   const segments = [new SharedArrayBuffer(size)];
   const session = await sharedArrayBuffer({ r: segments }).connect('sab:r', { clientId: new Uint8Array(16), lane: 0 });
-  runSync(format(size, { zeroed: true, lease, wait: Math.ceil(lease * 1.3) }), { session, surroundings });
+  const wait = Math.ceil(lease * 1.3);
+  runSync(format(size, { zeroed: true, lease, wait, policy: rule }), { session, surroundings });
   appliance.expose(name, new RegionMemory(segments));
   const url = appliance.url(name);
   if (!steward) return { id, name, url };

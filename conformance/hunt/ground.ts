@@ -40,8 +40,8 @@ export class Ground implements AsyncDisposable {
   }
 
   /** A new region of `size` bytes, known to be zero. */
-  region(size: number, steward: boolean): Promise<Answer> {
-    return this.#ask({ id: ++this.#asked, ask: 'open', size, lease: this.lease, steward });
+  region(size: number, steward: boolean, policy?: string): Promise<Answer> {
+    return this.#ask({ id: ++this.#asked, ask: 'open', size, lease: this.lease, steward, policy });
   }
 
   async withdraw(name: string): Promise<void> {

@@ -6,6 +6,7 @@
  *   recoverers  ends two who recover in turn, at any step
  *   storm       ends, then stops, so many workers at random while three others work, then cuts so many connections
  *
+ *   trace       replays a trace of allocations by four processes, which it ends at random, for so many seconds
  *   mount       holds the laws of file systems over two mounts of one region, for so many seconds
  *
  * And without a process or a network, every way that small worlds can go:
@@ -20,6 +21,9 @@ import { huntMounts } from './mount.js';
 import { operations } from './operations/index.js';
 import { recoverersInTurn } from './recoverers.js';
 import { cutAtRandom, killAtRandom, stopAtRandom } from './storms.js';
+import { scanObstacle } from './trace/foreign-scan.js';
+import { huntTrace } from './trace/index.js';
+import { readTrace } from './trace/trace.js';
 
 const { values, positionals } = parseArgs({
   options: {
@@ -37,6 +41,8 @@ const { values, positionals } = parseArgs({
     path: { type: 'string' },
     law: { type: 'string', multiple: true },
     seconds: { type: 'string' },
+    trace: { type: 'string' },
+    policy: { type: 'string' },
   },
   allowPositionals: true,
 });
@@ -96,6 +102,25 @@ const hunts: Record<string, () => Promise<boolean>> = {
   stop: () => atSteps('SIGSTOP'),
   recoverers: twoRecoverers,
   storm,
+  trace: async () => {
+    const obstacle = scanObstacle();
+    if (obstacle !== undefined) throw new Error(`the judge of it is a program of Python: ${obstacle}`);
+    const { trace, policy } = values;
+    const found = await huntTrace({
+      seconds: number(values.seconds) ?? 60,
+      seed,
+      ...(trace === undefined ? {} : { trace: readTrace(trace) }),
+      ...(policy === undefined ? {} : { policy }),
+      ...(lease === undefined ? {} : { lease }),
+      tell: (line) => console.log(line),
+    });
+    console.log(
+      `${found.steps} steps, ${found.allocations} allocations, ${found.full} found no room, ${found.kills} processes killed, ` +
+        `${found.judgements} judgements, at most ${Math.round(100 * found.fullest)} % held; ` +
+        `${found.mistakes} declared dead by mistake; seed ${seed}`,
+    );
+    return true;
+  },
   mount: async () => {
     const seconds = number(values.seconds) ?? 60;
     const { failed } = await huntMounts({

@@ -15,6 +15,8 @@ export interface SceneOptions {
   readonly bytes?: number;
   /** Whether a steward keeps the region. */
   readonly steward: boolean;
+  /** Whose coordination rules the region; `atomic` unless given. */
+  readonly policy?: string;
 }
 
 /** A region of its own, with those who are there beside a victim. */
@@ -39,7 +41,7 @@ export class Scene implements AsyncDisposable {
   }
 
   static async open(ground: Ground, options: SceneOptions): Promise<Scene> {
-    const opened = await ground.region(options.bytes ?? regionBytes, options.steward);
+    const opened = await ground.region(options.bytes ?? regionBytes, options.steward, options.policy);
     const { url } = opened;
     return new Scene(ground, opened, await Client.open({ transport: tcp(), url, surroundings, role: 'observer' }));
   }

@@ -66,6 +66,7 @@ EMPTY, HEAD, CONTINUATION, WITHHELD = 0b00, 0b01, 0b10, 0b11  # pages; HEAD unde
 
 MAGIC = b"exomem\0\0"
 ATOMIC = 1 << 0
+LOCKED, MESSAGE, CUSTOM = 1 << 1, 1 << 2, 1 << 5  # other ways to coordinate: the words mean the same
 GEOMETRY = (
     "region_bytes page_size group_pages group_count reserve_groups member_slots principal_slots log_slots arena_bytes "
     "control_offset member_offset principal_offset group_offset log_offset arena_offset data_offset copy_offset"
@@ -79,7 +80,8 @@ class Damaged(Exception):
 class Superblock:
     """The geometry of a region, and where everything lies in it."""
 
-    def __init__(self, data, region_bytes):
+    def __init__(self, data, region_bytes, changes=True):
+        """`changes`: whether somebody is to change anything, which takes knowing how the owners of words agree."""
         magic, self.version, length, state = struct.unpack_from("<8sIIQ", data)
         if magic != MAGIC:
             raise Damaged("this is no region of exomem")
@@ -90,7 +92,7 @@ class Superblock:
         if struct.unpack_from("<I", data, 4092)[0] != crc32c(data[:16] + data[24:4092]):
             raise Damaged("the checksum of the superblock is wrong")
         self.compat, self.incompat, self.ro_compat = struct.unpack_from("<QQQ", data, 24)
-        if self.incompat != ATOMIC:
+        if self.incompat not in ((ATOMIC,) if changes else (ATOMIC, LOCKED, MESSAGE, CUSTOM)):
             raise Damaged(f"this client knows the policy atomic alone, not the features {self.incompat:#x}")
         self.uuid = data[48:64]
         for name, value in zip(GEOMETRY, struct.unpack_from("<17Q", data, 64), strict=True):

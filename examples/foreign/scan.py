@@ -51,7 +51,7 @@ class Reading:
     """One look at everything: the words first, then the log to its end."""
 
     def __init__(self, source, at_rest):
-        self.block = block = Superblock(source.read(0, 4096), source.region_bytes)
+        self.block = block = Superblock(source.read(0, 4096), source.region_bytes, changes=False)
         self.source = source
         self.findings = set()
         self.counts = Counter(free=0, held=0, files=0, kept=0, snapshots=0, pending=0, members=0)
@@ -111,8 +111,6 @@ class Reading:
                 self.damage(f"group {group} belongs to a principal that was never there: {word:#018x}")
             elif not self.owner_lives(owner):
                 self.unfinished(f"group {group} belongs to one who is no more")
-            if not any(bits):
-                self.damage(f"group {group} is owned, and nothing is in it")
             self.judge_runs(group, owner, bits)
             if group < block.data_groups:
                 seen = Counter(bits)

@@ -5,7 +5,8 @@ import { overTables } from '../oracle.js';
 export const root = overTables(
   {
     id: 'root',
-    sentence: 'The root points at nothing, or at a whole snapshot in groups of the reserve; the lock word is not used.',
+    sentence:
+      'The root points at nothing, or at a whole snapshot in groups of the reserve; the lock word is used where a lock rules alone.',
     decidedByBytes: true,
   },
   (found, { tables }) => {
@@ -15,7 +16,7 @@ export const root = overTables(
       found.damage(`the root is ${hex(log.root)}: it points at a snapshot, and was never swung`, tables.rootAt);
     const problem = log.snapshot?.problem;
     if (problem !== undefined) found.damage(problem.what, problem.where);
-    if (tables.lock !== 0n)
+    if (tables.lock !== 0n && tables.geometry.redoBytes === 0)
       found.damage(`the lock word is ${hex(tables.lock)}, and nothing in this region is locked`, tables.lockAt);
   },
 );

@@ -16,7 +16,10 @@ export function* cureLog(patient: Patient): Protocol<Mend[]> {
   const { tables, damage } = patient;
   const mends: Mend[] = [];
   if (damage.some(({ oracle }) => oracle === 'root')) {
-    mends.push(...mendWord('root', 'the lock word is not used', tables.lockAt, tables.lock, 0n));
+    // Where a lock rules the word is the lock, and says what was committed.
+    if (tables.geometry.redoBytes === 0) {
+      mends.push(...mendWord('root', 'the lock word is not used', tables.lockAt, tables.lock, 0n));
+    }
     const root = yield* rightRoot(patient);
     const what = `the root points at ${decodeRoot(root).page === 0 ? 'nothing' : 'the snapshot that is whole'}`;
     mends.push(...mendWord('root', what, tables.rootAt, tables.log.root, root));

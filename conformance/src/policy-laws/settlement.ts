@@ -13,6 +13,12 @@ export function settle(world: World): void {
   const [recoverer] = standing;
   if (recoverer === undefined) return;
   world.ending(() => {
+    // Each client does that now and then.
+    for (const { simulated, coordinator } of standing) {
+      if (coordinator?.attend !== undefined) {
+        world.simulation.runAlone(simulated, { name: 'attends', start: () => coordinator.attend!() });
+      }
+    }
     ledger.allLeft();
     for (const client of clients) {
       if (client.stands) continue;

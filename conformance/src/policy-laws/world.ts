@@ -82,7 +82,7 @@ export class WorldClient implements Actor, LedgerHolder {
 
   /** Whether what it does still counts: it lives, and its principal is its own. */
   get stands(): boolean {
-    return this.takenAt === undefined && !this.simulated.dead;
+    return this.takenAt === undefined && !this.simulated.dead && !this.simulated.fenced;
   }
 }
 
@@ -114,7 +114,8 @@ export class World implements Surroundings<WorldClient> {
     this.memory = smallMemory(this.geometry, { groups, groupPages, clean, clients });
     this.simulation = new Simulation(this.memory, {
       ...(options.chronicle === undefined ? {} : { chronicle: options.chronicle }),
-      limit,
+      // A coordination takes several steps for each of those of the protocols above it.
+      limit: policy.coordinate === undefined ? limit : 4 * limit,
       namer: (offset) => placeName(this.geometry, offset),
     });
     this.ledger = new Ledger(this.geometry, this.memory, this.simulation);
@@ -305,8 +306,9 @@ export class World implements Surroundings<WorldClient> {
     const foreign = [...this.ledger.holdings].filter(({ holder }) => holder !== client);
     return foreign[pick % foreign.length]?.extent;
   }
+  /** Where members wait for each other, who stands still for too long may be shut out by one that waits. */
   fenced(client: WorldClient): boolean {
-    return client.takenAt !== undefined;
+    return client.takenAt !== undefined || client.simulated.fenced;
   }
   overtaken(client: WorldClient): boolean {
     return client.takenAt !== undefined;

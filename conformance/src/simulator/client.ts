@@ -25,6 +25,8 @@ export class Task {
   pending: Execution | ControlStep | undefined;
   /** When it went on last. */
   turn = 0;
+  /** How often it has looked at the word that it watches. */
+  looks = 0;
   constructor(
     readonly client: SimulatedClient,
     readonly operation: Operation,

@@ -46,6 +46,12 @@ export interface SimulationOptions {
   readonly namer?: Namer;
 }
 
+/** Looks at a word that stands still, between which others have their turns, until its time is over. */
+const looks = 50;
+
+/** Turns of others that are as long as any word is watched. */
+const longWatch = 1500;
+
 /** A simulation went on for longer than anything of it should. */
 export class Endless extends Error {
   override readonly name = 'Endless';
@@ -75,6 +81,8 @@ export class Simulation {
   #current: Task | undefined;
   /** unless it waits for others. */
   #waits = false;
+  /** Nobody has anything to do but to watch a word. */
+  #idle = false;
 
   constructor(memory: SimulatedMemory, options: SimulationOptions = {}) {
     this.memory = memory;
@@ -114,8 +122,9 @@ export class Simulation {
       }
       if (client.ready) actions.push({ kind: 'begin', client });
     }
-    // Time goes on for whoever watches a word when nothing else can.
-    if (actions.length === 0) {
+    // Time goes on for whoever watches a word when nobody else has more to do than to wait, a little at a time.
+    if (actions.every(isPause)) {
+      this.#idle = actions.length === 0;
       for (const client of this.clients) {
         if (client.dead) continue;
         for (const task of client.tasks) if (isWatch(task.pending)) actions.push({ kind: 'step', task });
@@ -200,7 +209,8 @@ export class Simulation {
   #ready(task: Task): boolean {
     const { client, pending } = task;
     if (client.dead || pending === undefined) return false;
-    if (isWatch(pending)) return this.memory.load(pending.offset) !== pending.word;
+    if (isWatch(pending))
+      return this.memory.load(pending.offset) !== pending.word || this.turn - task.turn >= longWatch;
     if (pending instanceof Execution || pending.op !== 'drain') return true;
     // Until what is on its way has arrived; if everybody waits for that, the lane begins a new epoch by itself.
     if (client.limbo.length === 0 && !client.tasks.some((one) => underWay(one.pending))) return true;
@@ -227,6 +237,7 @@ export class Simulation {
 
   #step(task: Task): void {
     const { client, pending } = task;
+    const long = this.turn - task.turn >= longWatch;
     this.#turn(task);
     if (pending instanceof Execution) {
       if (client.fenced) this.#throw(task, 'Fenced', 'this lane was shut out');
@@ -234,7 +245,7 @@ export class Simulation {
       return;
     }
     this.chronicle?.control(task, pending!);
-    this.#control(task, pending!);
+    this.#control(task, pending!, long);
   }
 
   #advance(task: Task, execution: Execution): boolean {
@@ -256,7 +267,7 @@ export class Simulation {
     }
   }
 
-  #control(task: Task, step: ControlStep): void {
+  #control(task: Task, step: ControlStep, long: boolean): void {
     const { client } = task;
     switch (step.op) {
       case 'pause':
@@ -291,8 +302,11 @@ export class Simulation {
         return;
       case 'watch': {
         const changed = this.memory.load(step.offset) !== step.word;
-        if (!changed && !this.#timeless) this.#clock += step.milliseconds;
-        this.#answer(task, changed ? 0 : 1);
+        if (!changed && !this.#timeless) this.#clock += step.milliseconds / looks;
+        this.#current = undefined;
+        this.#waits = true;
+        if (changed) this.#answer(task, 0);
+        else if (this.#idle || long || ++task.looks >= looks) this.#answer(task, 1);
         return;
       }
       case 'now':
@@ -359,6 +373,7 @@ export class Simulation {
   #resume(task: Task, go: () => IteratorResult<Step, unknown>): void {
     let outcome: Outcome;
     task.pending = undefined;
+    task.looks = 0;
     try {
       let state = go();
       while (!state.done) {
@@ -412,6 +427,12 @@ function underWay(pending: Execution | ControlStep | undefined): boolean {
 /** Whether it waits for a word to change. */
 function isWatch(pending: Execution | ControlStep | undefined): pending is ControlStep & { op: 'watch' } {
   return pending !== undefined && !(pending instanceof Execution) && pending.op === 'watch';
+}
+
+function isPause(action: Action): boolean {
+  if (action.kind !== 'step') return false;
+  const { pending } = action.task;
+  return !(pending instanceof Execution) && pending?.op === 'pause';
 }
 
 function lastTurn(action: Action): number {

@@ -12,6 +12,8 @@ import { decodeRedo, type Exchange, encodeRedo, type RedoRecord, redoCapacity } 
 
 /** A declaration of death that heartbeats foil is tried so often. */
 const declarations = 16;
+/** Milliseconds between two looks for what was left behind. */
+const rest = 250;
 /** Turns of waiting for another protocol of this member that need not be spared. */
 const quickTurns = 16;
 
@@ -67,6 +69,19 @@ export class LockCoordinator implements Coordinator {
       state = protocol.next(answer);
     }
     return state.value;
+  }
+
+  /** What an operation that was given up has left in the way of others is finished. */
+  *attend(): Protocol<number> {
+    if (this.#doubt && !this.#busy) {
+      yield* this.#enter();
+      try {
+        if (this.#doubt) yield* this.#settle();
+      } finally {
+        this.#busy = false;
+      }
+    }
+    return rest;
   }
 
   *#take(step: Step): Protocol<StepResult> {
@@ -265,7 +280,7 @@ export class LockCoordinator implements Coordinator {
 
   *#waitForCommit(word: bigint): Protocol<void> {
     const { geometry, superblock, exclusion } = this.#context;
-    const { holder, token } = decodeLock(word);
+    const { holder } = decodeLock(word);
     const record = yield* this.#readRecord(word);
     if (record === undefined) return;
     const binding = bindingOf(geometry, holder, record.incarnation);
@@ -287,13 +302,7 @@ export class LockCoordinator implements Coordinator {
       this.#seen = (yield load(this.#lock)) as bigint;
       return;
     }
-    const mine = this.#raised(token, lockState.commit);
-    yield* this.#exchange(
-      [this.#record(token + 1, record.exchanges), compareExchange(this.#lock, word, mine)],
-      1,
-      mine,
-    );
-    if (this.#seen === mine) yield* this.#redo(mine, record);
+    yield* this.#takeOver(word, record);
   }
 
   /** What we hold the lock in COMMIT for is done, whoever began it. */
@@ -327,29 +336,34 @@ export class LockCoordinator implements Coordinator {
     this.#doubt = true;
     // Nothing of ours that was on its way comes after this.
     const [word] = yield* reloadWords([this.#lock]);
-    this.#doubt = false;
     this.#seen = word!;
     const { state, holder, token } = decodeLock(word!);
     const { slot, incarnation } = this.#context.member;
-    if (state === lockState.free || holder !== slot) return;
+    if (state === lockState.free || holder !== slot) {
+      this.#doubt = false;
+      return;
+    }
     if (state === lockState.held) {
       const free = encodeLock({ token, state: lockState.free, holder: 0 });
       yield* this.#exchange([compareExchange(this.#lock, word!, free)], 0, free);
       return;
     }
     const record = yield* this.#readRecord(word!);
-    if (record === undefined) return;
-    if (record.incarnation === incarnation) {
+    if (record === undefined) this.#doubt = false;
+    else if (record.incarnation === incarnation) {
       yield* this.#redo(word!, record);
-      return;
+    } else {
+      // It is of who had this slot before us, and was shut out. Others may be at it, too.
+      yield* this.#takeOver(word!, record);
     }
-    // It is of who had this slot before us, and was shut out. Others may be at it, too.
+  }
+
+  /** Does in its place what one who is shut out has committed. Whoever does that may stop as well, and be followed. */
+  *#takeOver(word: bigint, record: RedoRecord): Protocol<void> {
+    const { token } = decodeLock(word);
     const mine = this.#raised(token, lockState.commit);
-    yield* this.#exchange(
-      [this.#record(token + 1, record.exchanges), compareExchange(this.#lock, word!, mine)],
-      1,
-      mine,
-    );
+    const copy = this.#record(token + 1, record.exchanges);
+    yield* this.#exchange([copy, compareExchange(this.#lock, word, mine)], 1, mine);
     if (this.#seen === mine) yield* this.#redo(mine, record);
   }
 }

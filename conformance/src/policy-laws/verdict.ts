@@ -1,8 +1,10 @@
 import {
   type BatchAnswer,
+  decodeMember,
   type Geometry,
   groupWordOffset,
   type MemoryStep,
+  memberState,
   type Protocol,
   pageOffset,
   principalWordOffset,
@@ -13,6 +15,7 @@ import type { Judge, Local, Moments, World, WorldChange } from '../simulator/ind
 import type { Holder, Run } from './holding.js';
 import { Breach } from './law.js';
 import { type Heard, type Held, nameOffset, type Player } from './player.js';
+import { memberOf } from './small-region.js';
 import { checkFresh, checkGroup, checkRuns, claimable, describeRun, ownHalf, type Table } from './table-laws.js';
 
 /** What of the past decides a judgement. A bit for each client. */
@@ -205,10 +208,18 @@ export class Verdict implements Judge<Held, Heard>, Table {
         throw new Breach('full', `${what}, while all the time something fitted (now ${place})`);
       }
       case 'fenced':
-        if (!taken) throw new Breach('typed', `${holder.name} says that it is fenced, and nobody took it over`);
+        if (!taken && !this.#shutOut(actor))
+          throw new Breach('typed', `${holder.name} says that it is fenced, and nobody took it over`);
         return;
       default:
     }
+  }
+
+  /** Somebody who waited for it has declared it dead. */
+  #shutOut(client: number): boolean {
+    const { moments, region, locals } = this.#world;
+    const { offset } = memberOf(this.geometry, client);
+    return locals[client]!.fenced || decodeMember(moments.load(region, offset)).state !== memberState.active;
   }
 
   #fullAfter(before: number, changed: boolean): number {

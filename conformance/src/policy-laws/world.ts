@@ -334,7 +334,8 @@ export function dyingWord({ identity }: Pick<Holder, 'identity'>): bigint {
 export function placeName(geometry: Geometry, offset: number): string {
   const { principalOffset, groupOffset, arenaOffset, dataOffset, pageSize, groupCount, principalSlots } = geometry;
   if (offset >= dataOffset) return `page ${Math.floor((offset - dataOffset) / pageSize)}`;
-  if (offset >= arenaOffset) return `the name of page ${(offset - arenaOffset) / 8}`;
+  const named = (offset - arenaOffset) / 8;
+  if (named >= 0 && named < userGroups(geometry) * geometry.groupPages) return `the name of page ${named}`;
   if (offset >= groupOffset && offset < groupOffset + groupCount * 8) return `group ${(offset - groupOffset) / 8}`;
   if (offset >= principalOffset && offset <= principalOffset + principalSlots * 8) {
     return `principal ${(offset - principalOffset) / 8}`;

@@ -6,18 +6,22 @@ import type { Answer, Ask } from './appliance.js';
 export interface GroundOptions {
   /** Milliseconds that a heartbeat lasts in its regions; the wait is 1.3 of it. */
   readonly lease: number;
+  /** The policy that they are formatted for. Default `atomic`. */
+  readonly policy?: string | undefined;
 }
 
 /** Where the hunt takes place: the process that has the memory. */
 export class Ground implements AsyncDisposable {
   readonly lease: number;
+  readonly #policy: string | undefined;
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, { resolve(answer: Answer): void; reject(error: Error): void }>();
   #asked = 0;
   #end: string | undefined;
 
-  private constructor(child: ChildProcess, { lease }: GroundOptions) {
+  private constructor(child: ChildProcess, { lease, policy }: GroundOptions) {
     this.#child = child;
+    this.#policy = policy;
     this.lease = lease;
     child.on('message', (answer: Answer) => {
       const waiting = this.#waiting.get(answer.id);
@@ -41,7 +45,14 @@ export class Ground implements AsyncDisposable {
 
   /** A new region of `size` bytes, known to be zero. */
   region(size: number, steward: boolean, policy?: string): Promise<Answer> {
-    return this.#ask({ id: ++this.#asked, ask: 'open', size, lease: this.lease, steward, policy });
+    return this.#ask({
+      id: ++this.#asked,
+      ask: 'open',
+      size,
+      lease: this.lease,
+      steward,
+      policy: policy ?? this.#policy,
+    });
   }
 
   async withdraw(name: string): Promise<void> {

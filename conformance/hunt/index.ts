@@ -3,6 +3,7 @@
  *
  *   kill        ends a process right before, during and right after each wire step of each operation
  *   stop        stops it there, past its lease, and lets it go on when others have what it had
+ *               (--policy NAME: in regions of that policy)
  *   recoverers  ends two who recover in turn, at any step
  *   storm       ends, then stops, so many workers at random while three others work, then cuts so many connections
  *
@@ -62,6 +63,7 @@ async function atSteps(signal: 'SIGKILL' | 'SIGSTOP'): Promise<boolean> {
     seed: number(values.seed),
     atOnce: number(values['at-once']),
     lease: number(values.lease),
+    policy: values.policy,
     tell: (line) => console.log(line),
   });
   const seconds = Math.round((performance.now() - began) / 1000);
@@ -86,7 +88,7 @@ async function storm(): Promise<boolean> {
   let well = true;
   for (const [what, hunt] of Object.entries({ killed: killAtRandom, stopped: stopAtRandom, cut: cutAtRandom })) {
     const began = performance.now();
-    const { hit, acts, mistakes } = await hunt({ count, seed, lease });
+    const { hit, acts, mistakes } = await hunt({ count, seed, lease, policy: values.policy });
     const seconds = Math.round((performance.now() - began) / 1000);
     console.log(
       `${hit} ${what} in ${seconds} s, others did ${acts} things; ${mistakes} of them declared dead by mistake; seed ${seed}`,

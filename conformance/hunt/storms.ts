@@ -12,6 +12,8 @@ export interface StormOptions {
   readonly seed?: number;
   /** Milliseconds. */
   readonly lease?: number;
+  /** The policy that its regions are formatted for. Default `atomic`. */
+  readonly policy?: string | undefined;
 }
 
 export interface StormReport {
@@ -70,8 +72,8 @@ export function stopAtRandom(options: StormOptions): Promise<StormReport> {
 /** One round of a storm: how many it hit. */
 type Round = (doomed: Crew, chance: () => number, lease: number) => Promise<number>;
 
-async function storm({ count, seed = 1, lease = 1000 }: StormOptions, round: Round): Promise<StormReport> {
-  await using ground = await Ground.open({ lease });
+async function storm({ count, seed = 1, lease = 1000, policy }: StormOptions, round: Round): Promise<StormReport> {
+  await using ground = await Ground.open({ lease, policy });
   await using nursery = new Nursery('./worker.js', 1);
   await using scene = await Scene.open(ground, { bytes, steward: true });
   const others = new Crew(scene, nursery, { seed, hold });

@@ -142,4 +142,18 @@ export const messageMutants: readonly Mutant[] = [
     invariant: 'R1',
     step: (step) => (step.op === 'renew' ? nothing : step),
   },
+  {
+    name: 'a group that was given to whoever asks for it is taken for granted to it',
+    search: 'message-gift-alike',
+    invariant: 'I12',
+    slow: true,
+    answer: (step, result, actor) => {
+      const slot = looksAt(step, actor);
+      if (slot === undefined || step.op !== 'batch' || !Array.isArray(result)) return result;
+      const { groupPages } = actor.plot.geometry;
+      const given = (BigInt(slot + 1) << 48n) | (1n << 32n) | 0xc000_0000n;
+      const nobodys = BigInt(repeatBits(groupPages, pageBits.clean));
+      return result.map((word, at) => (isGroup(actor, step.steps[at]!.offset) && word === given ? nobodys : word));
+    },
+  },
 ];

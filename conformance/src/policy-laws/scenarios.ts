@@ -1,9 +1,12 @@
+import type { AllocationPolicy } from '@exomem/core';
 import fc from 'fast-check';
+import { scheduleLimit } from '../simulator/index.js';
 import { LawBroken } from '../transport-laws/expect.js';
 import type { PolicyEffort, PolicySubject } from './explore.js';
 import { meet, meetAgain } from './meet.js';
 import { meetings } from './meetings.js';
 import { Model } from './model.js';
+import type { Meeting } from './scene.js';
 import { deedLimit, readDeed } from './workload.js';
 import { World, type WorldOptions } from './world.js';
 
@@ -73,6 +76,10 @@ function checkMeetings({ policy, progress = true }: PolicySubject, effort: Polic
     if (wrong === undefined) return undefined;
     throw located(new LawBroken(`${meeting.what}: ${wrong.message}\n${told}`, { cause: wrong }), replay, command);
   }
+  if (new World(policy, 1).clerk !== undefined) {
+    for (const meeting of meetings) meetAtRandom(policy, meeting, milliseconds / meetings.length);
+    return 'each meeting in random orders: who looks for requests again and again has ways without end';
+  }
   const until = performance.now() + milliseconds;
   const short: string[] = [];
   for (const [seed, meeting] of meetings.entries()) {
@@ -88,6 +95,24 @@ function checkMeetings({ policy, progress = true }: PolicySubject, effort: Polic
   }
   if (short.length === 0) return undefined;
   return `${meetings.length - short.length} of ${meetings.length} meetings to their end; of others, ${short.join(', ')}`;
+}
+
+/** The steps of a meeting in random orders. */
+function meetAtRandom(policy: AllocationPolicy, meeting: Meeting, milliseconds: number): void {
+  const { groups, groupPages, clean = true, faults, takeover } = meeting;
+  const run = (schedule: readonly number[]): void => {
+    const world = new World(policy, meeting.deeds.length, { groups, groupPages, clean, faults });
+    for (const [at, deeds] of meeting.deeds.entries()) world.plan(at, deeds);
+    world.run({ deeds: [], schedule, ...(takeover === undefined ? {} : { takeover }) });
+  };
+  const schedules = fc.array(fc.nat(scheduleLimit - 1), { maxLength: 300, size: 'max' });
+  const details = fc.check(fc.property(schedules, run), { numRuns: 300, interruptAfterTimeLimit: milliseconds });
+  if (!details.failed) return;
+  const cause = details.errorInstance;
+  const what = cause instanceof Error ? cause.message : String(cause);
+  throw new LawBroken(`${meeting.what}: ${what}\n  seed ${details.seed}, path ${details.counterexamplePath}`, {
+    cause,
+  });
 }
 
 /** Where it is found again, with the line to type. */

@@ -40,7 +40,7 @@ export function identityOf(client: number): Identity {
   const word = encodePrincipal({
     state: principalState.active,
     incarnation: 1,
-    member: client + 1,
+    member: client,
     memberIncarnation: 1,
     policy: 0,
   });
@@ -87,8 +87,9 @@ function planSmallRegion(groups: number, groupPages: number, feature: bigint | u
   const groupBytes = groupPages * 4096;
   for (let size = groupBytes * (groups + 1); ; size += 4096) {
     const redoBytes = feature === incompatible.locked ? defaultRedoBytes(size, memberSlots) : 0;
+    const mailboxes = feature === incompatible.message;
     try {
-      const geometry = planGeometry(size, { ...options, redoBytes });
+      const geometry = planGeometry(size, { ...options, redoBytes, mailboxes });
       if (userGroups(geometry) === groups) return geometry;
     } catch (error) {
       if (!isExomemError(error, 'OutOfRange')) throw error;

@@ -29,6 +29,7 @@ import {
   type SimulatedMemory,
   Simulation,
 } from '../simulator/index.js';
+import { Clerk } from './clerk.js';
 import { Deeds, type Surroundings } from './deeds.js';
 import type { Actor, Asking, Holder, Holding } from './holding.js';
 import { Breach } from './law.js';
@@ -66,12 +67,16 @@ export interface WorldOptions {
 
 /** Steps that a run may take. */
 const limit = 6_000;
+/** The same where somebody looks for requests all the time. */
+const attendedLimit = 60_000;
 
 export class WorldClient implements Actor, LedgerHolder {
   takenAt: number | undefined;
   readonly asking = new Set<DatedAsking>();
   readonly freed: Extent[] = [];
   simulated!: SimulatedClient;
+  /** Its member was declared dead, although its principal may not show it yet. */
+  declaredDead: () => boolean = () => false;
   constructor(
     readonly name: string,
     readonly tag: number,
@@ -82,7 +87,7 @@ export class WorldClient implements Actor, LedgerHolder {
 
   /** Whether what it does still counts: it lives, and its principal is its own. */
   get stands(): boolean {
-    return this.takenAt === undefined && !this.simulated.dead && !this.simulated.fenced;
+    return this.takenAt === undefined && !this.simulated.dead && !this.simulated.fenced && !this.declaredDead();
   }
 }
 
@@ -101,6 +106,8 @@ export class World implements Surroundings<WorldClient> {
   readonly deeds = new Deeds<WorldClient>(this);
   /** Pages of constructions whose release was broken off: free or withheld, nobody can say. */
   readonly leftovers = new Set<number>();
+  /** Who attends to the others, where that has to be. */
+  readonly clerk: Clerk | undefined;
   readonly #faults: Faults;
   readonly #progress: boolean;
   /** The index of the last record of the log that there is not. */
@@ -111,11 +118,13 @@ export class World implements Surroundings<WorldClient> {
     this.#faults = faults;
     this.#progress = progress;
     this.geometry = smallRegion(groups, groupPages, policy);
-    this.memory = smallMemory(this.geometry, { groups, groupPages, clean, clients });
+    const attended = coordinatorOf(policy, this.geometry, clients)?.attend !== undefined;
+    const members = attended ? clients + 1 : clients;
+    this.memory = smallMemory(this.geometry, { groups, groupPages, clean, clients: members });
     this.simulation = new Simulation(this.memory, {
       ...(options.chronicle === undefined ? {} : { chronicle: options.chronicle }),
       // A coordination takes several steps for each of those of the protocols above it.
-      limit: policy.coordinate === undefined ? limit : 4 * limit,
+      limit: attended ? attendedLimit : policy.coordinate === undefined ? limit : 4 * limit,
       namer: (offset) => placeName(this.geometry, offset),
     });
     this.ledger = new Ledger(this.geometry, this.memory, this.simulation);
@@ -126,9 +135,14 @@ export class World implements Surroundings<WorldClient> {
       const client = new WorldClient(nameOf(at), tagOf(at), identity, allocator, coordinator);
       client.simulated = this.simulation.addClient(client.name, [], concurrency);
       client.simulated.binding = memberOf(this.geometry, at);
+      if (attended) {
+        const { offset } = client.simulated.binding;
+        client.declaredDead = () => this.memory.load(offset) === deadMember;
+      }
       this.clients.push(client);
       this.ledger.enter(client);
     }
+    this.clerk = Clerk.of(policy, this.geometry, clients, this.simulation);
   }
 
   get everybody(): readonly WorldClient[] {
@@ -188,9 +202,7 @@ export class World implements Surroundings<WorldClient> {
       operation.ended?.(outcome);
       told(outcome);
     };
-    this.ending(() =>
-      this.simulation.runAlone(client.simulated, { name: operation.name, start: operation.start, ended }),
-    );
+    this.ending(() => this.#runAlone(client, { name: operation.name, start: operation.start, ended }));
   }
 
   /** Something that must go well with nobody else about. */
@@ -200,9 +212,14 @@ export class World implements Surroundings<WorldClient> {
     const ended = ({ error }: Outcome) => {
       failure = error;
     };
-    this.simulation.runAlone(client.simulated, { name, start, ended });
+    this.#runAlone(client, { name, start, ended });
     if (failure !== undefined)
       throw new Breach('typed', `${client.name} ${name}, alone and without faults: ${String(failure)}`);
+  }
+
+  #runAlone(client: WorldClient, operation: Operation): void {
+    const { clerk } = this;
+    this.simulation.runAlone(client.simulated, operation, clerk && (() => clerk.attend()));
   }
 
   /** What a client's policy counts. */
@@ -308,7 +325,7 @@ export class World implements Surroundings<WorldClient> {
   }
   /** Where members wait for each other, who stands still for too long may be shut out by one that waits. */
   fenced(client: WorldClient): boolean {
-    return client.takenAt !== undefined || client.simulated.fenced;
+    return client.takenAt !== undefined || client.simulated.fenced || client.declaredDead();
   }
   overtaken(client: WorldClient): boolean {
     return client.takenAt !== undefined;

@@ -44,6 +44,8 @@ export class SimulatedClient {
   turn = 0;
   /** It crashed: what it sent before may still happen. */
   dead = false;
+  /** It never dies, whatever a schedule says. */
+  immortal = false;
   /** Its lane carries nothing more: a bind was refused, or somebody revoked it. */
   fenced = false;
   binding: MemberBinding | undefined;

@@ -48,6 +48,7 @@ export function follow(simulation: Simulation, schedule: readonly number[], faul
 function spoil(action: Action, number: number, left: { -readonly [Key in keyof Faults]: number }): Action | undefined {
   if (number < 48 || action.kind !== 'step') return undefined;
   const { task } = action;
+  if (number >= 62 && task.client.immortal) return undefined;
   if (number >= 62) return left.crashes-- > 0 ? { kind: 'crash', client: task.client } : undefined;
   if (!(task.pending instanceof Execution)) return undefined;
   const pieces = [0, 1, 1000][number % 3]!;

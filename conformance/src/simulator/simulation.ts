@@ -165,14 +165,20 @@ export class Simulation {
     this.#limit += turns;
   }
 
-  /** Runs an operation of a client to its end, with nobody else in between. Others stay where they are. */
-  runAlone(client: SimulatedClient, operation: Operation): void {
+  /**
+   * Runs an operation of a client to its end, with nobody else in between. Others stay where they are.
+   * @param waits lets others do what it waits for
+   */
+  runAlone(client: SimulatedClient, operation: Operation, waits?: () => void): void {
     const { queue } = client;
     const rest = queue.splice(0, queue.length);
     queue.push(operation);
     this.#begin(client);
     const task = client.tasks.find((one) => one.operation === operation);
-    while (task !== undefined && client.tasks.includes(task)) this.perform({ kind: 'step', task });
+    while (task !== undefined && client.tasks.includes(task)) {
+      if (waits !== undefined && isWatch(task.pending) && !this.#ready(task)) waits();
+      this.perform({ kind: 'step', task });
+    }
     queue.push(...rest);
   }
 
@@ -209,8 +215,10 @@ export class Simulation {
   #ready(task: Task): boolean {
     const { client, pending } = task;
     if (client.dead || pending === undefined) return false;
-    if (isWatch(pending))
-      return this.memory.load(pending.offset) !== pending.word || this.turn - task.turn >= longWatch;
+    if (isWatch(pending)) {
+      const long = this.turn - task.turn >= longWatch;
+      return client.fenced || long || this.memory.load(pending.offset) !== pending.word;
+    }
     if (pending instanceof Execution || pending.op !== 'drain') return true;
     // Until what is on its way has arrived; if everybody waits for that, the lane begins a new epoch by itself.
     if (client.limbo.length === 0 && !client.tasks.some((one) => underWay(one.pending))) return true;
@@ -301,6 +309,10 @@ export class Simulation {
         this.#answer(task, undefined);
         return;
       case 'watch': {
+        if (client.fenced) {
+          this.#throw(task, 'Fenced', 'this lane was shut out');
+          return;
+        }
         const changed = this.memory.load(step.offset) !== step.word;
         if (!changed && !this.#timeless) this.#clock += step.milliseconds / looks;
         this.#current = undefined;

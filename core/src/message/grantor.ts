@@ -1,3 +1,4 @@
+import { looksGiven } from '../policy/group-table.js';
 import { exchangeSurely, interrupted, surely } from '../policy/resolve.js';
 import { shutOut } from '../protocol/exclusion.js';
 import { bindingOf } from '../protocol/membership.js';
@@ -29,7 +30,15 @@ import {
   seatOffset,
   type WordExchange,
 } from '../region/mailboxes.js';
-import { decodeMember, decodePrincipal, highHalf, memberState, ownerOf, principalState } from '../region/words.js';
+import {
+  decodeMember,
+  decodePrincipal,
+  highHalf,
+  lowHalf,
+  memberState,
+  ownerOf,
+  principalState,
+} from '../region/words.js';
 import type { BatchAnswer, MemoryStep } from '../transport/step.js';
 import { load, read, write } from '../transport/step.js';
 
@@ -144,7 +153,7 @@ export class Grantor {
     const { geometry } = this.#me;
     if (changes.length === 0) return [];
     const words = (yield batch(changes.map(({ group }) => load(groupWordOffset(geometry, group))))) as bigint[];
-    const { found, writes } = decide({ changes, stop }, words);
+    const { found, writes } = decide({ changes, stop }, words, geometry.groupPages);
     yield batch(writes.map(({ group, desired }) => write(groupWordOffset(geometry, group), bytesOf([desired]))));
     return found;
   }
@@ -202,14 +211,14 @@ export class Grantor {
     ])) as bigint[];
     const [answered, w0] = known as [bigint, bigint];
     if (answers(answered, word)) return true;
-    // A request of the dead is nobody's: what they had is recovered without it.
-    if (!isAlive(w0, incarnation)) return false;
-    const entitled = owners.every((high, at) => actsFor(known[2 + at]!, high, { slot, incarnation }));
+    // What the dead had is recovered without what they had asked for.
+    const entitled =
+      isAlive(w0, incarnation) && owners.every((high, at) => actsFor(known[2 + at]!, high, { slot, incarnation }));
     if (!entitled) {
       yield* this.#reply(slot, word, refusedCount, [], []);
       return true;
     }
-    const { found, writes } = decide(request, known.slice(2 + owners.length));
+    const { found, writes } = decide(request, known.slice(2 + owners.length), geometry.groupPages);
     yield* this.#reply(slot, word, found.length, found, writes);
     return true;
   }
@@ -234,16 +243,22 @@ export class Grantor {
 
 /**
  * What becomes of words. A word that is already what it is to become counts as changed: nobody but the one who asks for it
- * would have made it that, so it was done for this very request, by us or by whoever had the seat before.
+ * would have made it that, so it was done for this very request, by us or by whoever had the seat before. But for a word that
+ * another may have given away meanwhile: what is in that is not all of whoever asks, which is told that it has not been
+ * granted, and finds it among its own, as something that was given to it.
  */
-function decide({ changes, stop }: Request, words: readonly bigint[]): { found: bigint[]; writes: WordExchange[] } {
+function decide(
+  { changes, stop }: Request,
+  words: readonly bigint[],
+  groupPages: number,
+): { found: bigint[]; writes: WordExchange[] } {
   const found: bigint[] = [];
   const writes: WordExchange[] = [];
   for (const [at, change] of changes.entries()) {
     const { expected, desired } = change;
     const word = words[at]!;
-    const done = word === desired;
-    if (word === expected && !done) writes.push(change);
+    const done = word === desired && !looksGiven(lowHalf(word), groupPages);
+    if (word === expected && word !== desired) writes.push(change);
     found.push(done ? expected : word);
     if (stop && word !== expected && !done) break;
   }

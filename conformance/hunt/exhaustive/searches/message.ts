@@ -201,6 +201,20 @@ export const messageSearches: readonly Subject[] = [
       }),
   },
   {
+    name: 'message-gift-alike',
+    what: 'A makes a file in the only group and gives it to B, which asks for that group, to make a file in it too; K has the seat and answers twice; a reply of any is lost',
+    bound: { crashes: 0, losses: 1 },
+    make: (options) =>
+      letters(options, { groups: 1, groupPages: 4, reserve: 2 }, (plot) => {
+        const [a, b, k] = [plot.actor('A'), plot.actor('B'), plot.actor('K')];
+        plot.seat(k);
+        a.names('f', 1).givesRoom(b.identity.principal, 1).reads('f');
+        b.names('g', 1).discovers();
+        k.attends(2);
+        for (const { simulated } of [a, b, k]) plot.lossy.add(simulated);
+      }),
+  },
+  {
     name: 'message-adopt',
     what: 'A asks for a group for an application that is kept, and dies; B declares it dead at any time and adopts the application; K has the seat and answers twice; a reply of A is lost',
     bound: { crashes: 1, losses: 1 },

@@ -13,6 +13,7 @@ import type {
   Reservation,
   Usage,
 } from '@exomem/core';
+import { isExomemError } from '@exomem/core';
 import type { Observable } from 'rxjs';
 
 /**
@@ -50,8 +51,14 @@ export class Memory implements AsyncDisposable {
    */
   async allocate(bytes: number, options: AllocateOptions = {}): Promise<Allocation> {
     const directory = options.name?.slice(0, options.name.lastIndexOf('/'));
-    if (directory) await this.client.namespace.mkdir(directory, { recursive: true });
-    return this.client.allocate(bytes, options);
+    try {
+      return await this.client.allocate(bytes, options);
+    } catch (error) {
+      // Most names go into directories that are there.
+      if (!directory || !isExomemError(error, 'NotFound')) throw error;
+      await this.client.namespace.mkdir(directory, { recursive: true });
+      return this.client.allocate(bytes, options);
+    }
   }
 
   /**

@@ -122,13 +122,21 @@ export class Allocation implements AsyncDisposable {
     name: string,
     attributes: { readonly mode: number; readonly owner: Owner | undefined },
   ): Promise<Allocation> {
-    const { parent, base } = await client.namespace.place(name);
-    if (client.state.lookup(parent, base) !== undefined)
-      throw new ExomemError('Exists', `${name} exists`, { where: client.where });
     // Others read a file: they must not find in it what this client wrote elsewhere before.
-    const extent = await client.allocateExtent({ ...request, initialise: 'zero', named: true });
+    const whole = { ...request, initialise: 'zero', named: true } as const;
+    // Pages and the newest of the log are fetched together: one round trip, and one more for the record.
+    const [placed, claimed] = await Promise.allSettled([client.namespace.place(name), client.allocateExtent(whole)]);
+    if (claimed.status === 'rejected') {
+      // That there is no such directory is known for sure; that there is no room may change.
+      throw placed.status === 'rejected' ? placed.reason : claimed.reason;
+    }
+    const extent = claimed.value;
     const extents: FileExtent[] = [{ at: 0, page: extent.page, pages: extent.pages }];
     try {
+      if (placed.status === 'rejected') throw placed.reason;
+      const { parent, base } = placed.value;
+      if (client.state.lookup(parent, base) !== undefined)
+        throw new ExomemError('Exists', `${name} exists`, { where: client.where });
       const inode = await client.namespace.create(parent, base, { kind: 'file', ...attributes, size: bytes, extents });
       client.settle(inode, extents);
       return new Allocation(

@@ -1,7 +1,14 @@
 import { ExomemError } from '../errors.js';
 import type { Placement } from '../policy/placement.js';
 import type { AllocationPolicy, Identity } from '../policy/policy.js';
-import { adoptPrincipal, encodeKeep, keepNot, reincarnate } from '../protocol/adopt.js';
+import {
+  adoptPrincipal,
+  encodeKeep,
+  keepNot,
+  lookAtPrincipal,
+  type PrincipalLook,
+  reincarnate,
+} from '../protocol/adopt.js';
 import {
   ask,
   type Member,
@@ -50,15 +57,20 @@ export class Applications {
     const known = this.#active.get(principal);
     if (known !== undefined) return known;
     const { member } = this.#client;
-    const line = await this.#line(principal);
-    if (line?.state === principalState.active && line.policy === 0) {
+    if (!Number.isInteger(principal) || principal < 1 || principal > this.#client.geometry.principalSlots)
+      throw new ExomemError('NotFound', `there is no principal ${principal} to adopt`);
+    const look = await this.#client.run(lookAtPrincipal(this.#client.geometry, principal));
+    const line = decodePrincipal(look.word);
+    if (line.state === principalState.active && line.policy === 0) {
       throw new ExomemError('NotFound', `principal ${principal} is no application`);
     }
-    if (line?.state === principalState.active && isOurs(line, member)) return this.#act(line);
-    return this.#act(await this.#take(principal));
+    if (line.state === principalState.active && isOurs(line, member)) {
+      return this.#act({ principal, incarnation: line.incarnation, word: look.word });
+    }
+    return this.#act(await this.#take(principal, look));
   }
 
-  #take(principal: number): Promise<Identity> {
+  #take(principal: number, look: PrincipalLook): Promise<Identity> {
     const { geometry, member, replica, exclusion, where } = this.#client;
     switch (exclusion) {
       case 'none':
@@ -68,14 +80,15 @@ export class Applications {
       case 'wait':
         return this.#client.runOnLog(reincarnate({ geometry, replica, member, policy: this.#policy }, principal));
       default:
-        return this.#client.run(adoptPrincipal(geometry, member, principal));
+        return this.#client.run(adoptPrincipal(geometry, member, principal, look));
     }
   }
 
   #act({ principal, incarnation, word }: Identity): Application {
     const identity = { principal, incarnation, word };
-    const { geometry, wipes: wipe } = this.#client;
-    const allocator = this.#policy.create({ geometry, identity, placement: this.#placement, wipe });
+    const { geometry, wipes: wipe, session } = this.#client;
+    const { stopOnFail } = session.capabilities;
+    const allocator = this.#policy.create({ geometry, identity, placement: this.#placement, wipe, stopOnFail });
     const application = new Application(this.#client, identity, allocator, () => this.#active.delete(principal));
     this.#active.set(principal, application);
     return application;
@@ -133,6 +146,6 @@ export class Applications {
 }
 
 /** Whether a principal's word says that this member acts for it. */
-function isOurs(line: PrincipalLine, member: Member): boolean {
+function isOurs(line: Pick<PrincipalLine, 'member' | 'memberIncarnation'>, member: Member): boolean {
   return line.member === member.slot && line.memberIncarnation === member.incarnation;
 }

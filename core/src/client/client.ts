@@ -277,7 +277,9 @@ export class Client implements AsyncDisposable, Owner {
       this.#identity = await run(registerPrincipal(geometry, member), this.#bench);
       this.replica.writeAs({ identity: this.#identity, arena });
       const { placement } = this.#options;
-      this.#allocator = this.#policy.create({ geometry, identity: this.#identity, placement, wipe: this.wipes });
+      const { stopOnFail } = this.session.capabilities;
+      const identity = this.#identity;
+      this.#allocator = this.#policy.create({ geometry, identity, placement, wipe: this.wipes, stopOnFail });
       if (coordinator?.attend !== undefined) {
         this.#attendance = new Attendance(coordinator, bare, (error) => this.#life.missed(error));
       }

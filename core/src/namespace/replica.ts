@@ -63,6 +63,9 @@ export interface Author {
   readonly arena: RecordArena;
 }
 
+/** What became of a record: `winner` is the slot of the one who was faster, if it is known. */
+type Outcome = 'applied' | 'full' | 'passed' | { readonly winner: bigint | undefined };
+
 /** Makes the operations of a record out of the state, or throws what is wrong with it. Empty: nothing to append. */
 export type Draft = (state: NamespaceState, index: number) => readonly Operation[];
 
@@ -355,15 +358,35 @@ export class NamespaceReplica {
           this.#sequence = now.sequence;
           return index;
         }
+        continue;
       }
-      if (outcome !== 'passed') arena.giveBack(index, offset);
+      arena.giveBack(index, offset);
       if (outcome === 'full') yield* this.makeRoom();
-      else yield* this.catchUp();
+      else if (outcome.winner === undefined) yield* this.catchUp();
+      else yield* this.#overtaken(index, outcome.winner);
     }
   }
 
+  /** Applies the record of the one who was faster, and looks meanwhile whether others came behind it. */
+  *#overtaken(index: number, slot: bigint): Protocol<void> {
+    const { regionBytes } = this.geometry;
+    const offset = decodeSlot(slot).address * recordUnit;
+    const bytes = new Uint8Array(Math.max(0, Math.min(firstRead, regionBytes - offset)));
+    // What is not as it must be is for `catchUp` to judge, and so is what is long.
+    if (bytes.length < recordUnit) return void (yield* this.catchUp());
+    const next = load(logSlotOffset(this.geometry, index + 1));
+    const answer = (yield* surely(batch([read(offset, bytes), next]))) as BatchAnswer;
+    const length = recordLength(bytes);
+    const whole = length > 0 && length <= bytes.length;
+    const record = whole ? decodeRecord(bytes, index, this.#lap(index)) : undefined;
+    if (record === undefined) return void (yield* this.catchUp());
+    this.#apply(record, offset, length);
+    const { lap, address } = decodeSlot(answer[1] as bigint);
+    if (lap !== this.#lap(index + 1) || address !== 0) yield* this.catchUp();
+  }
+
   /** Writes the record and swings the slot to it, in one round trip. */
-  *#publish(record: LogRecord, offset: number, bytes: Uint8Array): Protocol<'applied' | 'lost' | 'full' | 'passed'> {
+  *#publish(record: LogRecord, offset: number, bytes: Uint8Array): Protocol<Outcome> {
     const at = logSlotOffset(this.geometry, record.index);
     const empty = encodeSlot(record.lap, 0);
     const ours = encodeSlot(record.lap, offset / recordUnit);
@@ -378,12 +401,12 @@ export class NamespaceReplica {
         // Known now: it has not happened and cannot any more. Only then is the record written again.
         if (found === empty) continue;
         if (found === ours) return 'applied';
-        return decodeSlot(found).lap > record.lap ? 'passed' : 'lost';
+        return decodeSlot(found).lap > record.lap ? 'passed' : { winner: undefined };
       }
       if (found === empty) return 'applied';
       const { lap } = decodeSlot(found);
       if (lap < record.lap) return 'full';
-      return 'lost';
+      return { winner: lap === record.lap ? found : undefined };
     }
   }
 

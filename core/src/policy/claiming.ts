@@ -203,8 +203,18 @@ export class Claiming {
       if (initialise !== 'caller' && (before[at]! & mask) !== (mask & 0x5555_5555)) dirty.push(at);
     }
     const commit = (lows[0]! ^ runMask(0, 1)) >>> 0;
-    if (named !== true) lows[0] = (lows[0]! | runMask(0, 1)) >>> 0;
-    const atOnce = named !== true && dirty.length === 0;
+    /** What the words end as, if not as they are claimed; else only the head is left to be changed. */
+    let finals: Uint32Array | undefined;
+    if (named !== true && !words.stops) {
+      // Groups behind one that is taken are claimed, too: nobody may see them as the end of another run of ours.
+      finals = lows.slice();
+      finals[0] = commit;
+      for (let at = 0; at < groups; at++) {
+        const low = runMask(0, Math.min(groupPages, pages - at * groupPages));
+        lows[at] = looksGiven(low, groupPages) ? ((low & ~runMask(0, 2)) | runBits(0, 2, true)) >>> 0 : low;
+      }
+    } else if (named !== true) lows[0] = (lows[0]! | runMask(0, 1)) >>> 0;
+    const atOnce = named !== true && words.stops && dirty.length === 0;
     const owned = yield* words.claimRun({ first, before, lows, commit: atOnce ? commit : undefined });
     if (owned.length < groups) {
       yield* words.changeAll(owned.reverse().map((one) => ({ owned: one, mask: allMask, bits: 0 })));
@@ -224,7 +234,8 @@ export class Claiming {
         );
         at = end;
       }
-      if (named !== true && !atOnce) yield* words.claimOwn(owned[0]!, commit);
+      if (finals !== undefined) yield* words.commitRun(owned, finals);
+      else if (named !== true && !atOnce) yield* words.claimOwn(owned[0]!, commit);
       for (const [at, one] of owned.entries()) {
         take(one, (1 << Math.min(groupPages, pages - at * groupPages)) - 1, named === true);
       }

@@ -55,6 +55,8 @@ export class GroupTable implements FreeSpace {
   readonly waiting = new Set<OwnedGroup>();
   /** Groups that an operation of ours is about to claim, or has perhaps claimed. */
   readonly claiming = new Set<number>();
+  /** Words that ceased to be ours so far. */
+  disowned = 0;
   /** The own group that is kept although it is empty, so that a lone allocation need not claim one each time. */
   spare: OwnedGroup | undefined;
   /** Groups that nobody owned when we looked last. */
@@ -248,6 +250,7 @@ export class GroupTable implements FreeSpace {
 
   /** The word is nobody's, or somebody else's: `high` and `low` are what it says now. */
   disown(owned: OwnedGroup, high: number, low: number): void {
+    this.disowned++;
     this.owned.delete(owned.group);
     this.waiting.delete(owned);
     if (this.#current === owned) this.#current = undefined;

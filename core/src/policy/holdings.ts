@@ -5,7 +5,6 @@ import type { GroupTable } from './group-table.js';
 import type { OwnWords, WordChange } from './own-words.js';
 import type { Extent } from './policy.js';
 import type { TableReading } from './reading.js';
-import { loadSurely } from './resolve.js';
 import { setMask } from './run-bits.js';
 
 /** What the structure says that a principal holds. */
@@ -26,11 +25,10 @@ export class Holdings {
 
   *read(): Protocol<readonly Extent[]> {
     if (this.#words.trouble) yield* this.#words.repair();
-    yield* this.#reading.scan();
     const words = this.#words;
     // Whoever takes this principal from us re-tags its words one by one: only if nobody had begun when they were read is what
     // they showed all of it.
-    words.checkPrincipal(yield* loadSurely(words.fence));
+    yield* this.#reading.scan(true);
     const extents: HeldExtent[] = [];
     const strays: WordChange[] = [];
     let run: { page: number; pages: number } | undefined;

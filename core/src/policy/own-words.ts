@@ -25,6 +25,11 @@ export interface WordChange {
   readonly bits: number;
 }
 
+/** The same, as one step of a batch. `keeps`: the word stays ours, even if no page of it is in use. */
+interface Exchange extends WordChange {
+  readonly keeps: boolean;
+}
+
 /** Groups that a long run takes, from `first` on: the low halves they must have, and those they get. */
 export interface Run {
   readonly first: number;
@@ -51,6 +56,8 @@ export class OwnWords {
   readonly geometry: Geometry;
   /** Pages are zeroed before they cease to be in use. */
   readonly wipes: boolean;
+  /** A batch can stop at its first failure. */
+  readonly stops: boolean;
   /** Whose words they are. */
   readonly principal: number;
   readonly #principalWord: bigint;
@@ -61,7 +68,8 @@ export class OwnWords {
   #repairing = false;
   #fenced = false;
 
-  constructor({ geometry, identity, wipe = false }: PolicyContext) {
+  constructor({ geometry, identity, wipe = false, stopOnFail = true }: PolicyContext) {
+    this.stops = stopOnFail;
     this.geometry = geometry;
     this.wipes = wipe;
     this.principal = identity.principal;
@@ -169,20 +177,22 @@ export class OwnWords {
   }
 
   /**
-   * Claims a run of groups that nobody seems to own, in ascending order, up to the first that is taken.
-   * @returns the groups that are ours now: all of the run, its beginning, or none.
+   * Claims a run of groups that nobody seems to own, in ascending order, up to the first that is taken; where a batch cannot
+   * stop, also what of the batch lies behind that.
+   * @returns the groups that are ours now, ascending: all of the run, some, or none.
    */
   *claimRun(run: Run): Protocol<OwnedGroup[]> {
     const { table } = this;
     const { first, before, lows, commit } = run;
     const { length } = lows;
-    let claimed = 0;
-    let taken: bigint | undefined;
+    /** What each word was when we came to it. */
+    const found: bigint[] = [];
+    const isOurs = (at: number): boolean => found[at] === joinWord(0, before[at]!);
+    let all = true;
     let known = false;
     for (let at = 0; at < length; at++) table.claim(first + at);
     try {
-      while (claimed < length && taken === undefined) {
-        const start = claimed;
+      for (let start = 0; start < length && all; start += batchWords) {
         const end = Math.min(length, start + batchWords);
         const steps: WordStep[] = [];
         for (let at = start; at < end; at++) {
@@ -193,10 +203,12 @@ export class OwnWords {
         if (end === length && commit !== undefined) {
           steps.push(compareExchange(this.offset(first), joinWord(this.high, lows[0]!), joinWord(this.high, commit)));
         }
-        const answer = (yield batch([...steps, this.fence], true)) as BatchAnswer;
-        while (claimed < end && answer[claimed - start] === steps[claimed - start]!.expected) claimed++;
-        if (claimed < end) taken = answer[claimed - start] as bigint;
-        else this.checkPrincipal(answer.at(-1));
+        const answer = (yield batch([...steps, this.fence], this.stops)) as BatchAnswer;
+        for (let at = start; at < end && typeof answer[at - start] === 'bigint'; at++) {
+          found.push(answer[at - start] as bigint);
+          all &&= isOurs(at);
+        }
+        if (all || !this.stops) this.checkPrincipal(answer.at(-1));
       }
       known = true;
     } catch (error) {
@@ -214,11 +226,11 @@ export class OwnWords {
     const owned: OwnedGroup[] = [];
     for (let at = 0; at < length; at++) {
       const group = first + at;
-      if (at < claimed) owned.push(table.own(group, lows[at]!, before[at]!));
-      else if (at > claimed) table.observe(group, 0, before[at]!);
-      else this.observe(group, taken!);
+      if (at >= found.length) table.observe(group, 0, before[at]!);
+      else if (isOurs(at)) owned.push(table.own(group, lows[at]!, before[at]!));
+      else this.observe(group, found[at]!);
     }
-    if (claimed === length && commit !== undefined) owned[0]!.low = commit;
+    if (all && commit !== undefined) owned[0]!.low = commit;
     return owned;
   }
 
@@ -234,6 +246,26 @@ export class OwnWords {
     if (answer[0] !== (step.steps[0] as WordStep).expected) return false;
     owned.low = low;
     return true;
+  }
+
+  /**
+   * The words of a run that is claimed get their final low halves, from the last to the first, which commits it. Its caller
+   * has marked the groups as busy, and owes what the words must end as if this throws.
+   */
+  *commitRun(owned: readonly OwnedGroup[], lows: Uint32Array): Protocol<void> {
+    for (let end = owned.length; end > 0; end -= batchWords) {
+      const start = Math.max(0, end - batchWords);
+      const part = owned.slice(start, end).reverse();
+      const steps = part.map(({ group, low }, at) =>
+        compareExchange(this.offset(group), joinWord(this.high, low), joinWord(this.high, lows[end - 1 - at]!)),
+      );
+      const answer = (yield batch([...steps, this.fence])) as BatchAnswer;
+      this.checkPrincipal(answer.at(-1));
+      for (const [at, one] of part.entries()) {
+        if (answer[at] !== steps[at]!.expected) yield* this.lost(one.group);
+        one.low = lows[end - 1 - at]!;
+      }
+    }
   }
 
   /** Both in one. Its caller has marked the group as busy, and owes what the word must end as if this throws. */
@@ -294,15 +326,14 @@ export class OwnWords {
         .filter(
           ({ owned, bits }) => long && owned.low === whole && (bits & headMask) === 0 && groups.has(owned.group + 1),
         )
-        .map(({ owned }) => ({ owned, mask: headMask, bits: headMask }));
-      yield* this.#exchangeParts(heads, true);
+        .map(({ owned }) => ({ owned, mask: headMask, bits: headMask, keeps: true }));
       // What looks given is emptied before it is given up: if the answer to that is lost, and the word shows again what
       // it did, it was given to us since; while we own a word nobody gives it to us.
       const given = changes.filter(
         ({ owned, mask, bits }) => ((owned.low & ~mask) | bits) === 0 && looksGiven(owned.low, groupPages),
       );
-      yield* this.#exchangeParts(given, true);
-      yield* this.#exchangeParts(changes, false, () => done++);
+      yield* this.#exchangeParts(given.map((change) => ({ ...change, keeps: true })));
+      yield* this.#exchangeParts([...heads, ...changes.map((change) => ({ ...change, keeps: false }))], () => done++);
     } finally {
       for (const [at, { owned, mask, bits }] of changes.entries()) {
         owned.busy = false;
@@ -331,30 +362,36 @@ export class OwnWords {
     for (const { owned, set } of wiped) owned.clean |= set;
   }
 
-  *#exchangeParts(changes: readonly WordChange[], keep: boolean, onDone?: () => void): Protocol<void> {
+  *#exchangeParts(changes: readonly Exchange[], onDone?: () => void): Protocol<void> {
     for (let at = 0; at < changes.length; at += batchWords) {
-      yield* this.#exchange(changes.slice(at, at + batchWords), keep, onDone);
+      yield* this.#exchange(changes.slice(at, at + batchWords), onDone);
     }
   }
 
-  /** One batch of changes, up to the first that fails. `keep`: an emptied group stays ours. */
-  *#exchange(changes: readonly WordChange[], keep: boolean, onDone?: () => void): Protocol<void> {
+  /** One batch of changes, up to the first that fails; a word may change twice. `onDone` hears of those that do not keep it. */
+  *#exchange(changes: readonly Exchange[], onDone?: () => void): Protocol<void> {
     const { table, high } = this;
-    const steps = changes.map(({ owned, mask, bits }) => {
-      const low = ((owned.low & ~mask) | bits) >>> 0;
-      owned.leaving = low === 0 && !keep;
+    const between = new Map<OwnedGroup, number>();
+    const steps = changes.map(({ owned, mask, bits, keeps }) => {
+      const before = between.get(owned) ?? owned.low;
+      const low = ((before & ~mask) | bits) >>> 0;
+      owned.leaving = low === 0 && !keeps;
+      if (keeps) between.set(owned, low);
       const desired = owned.leaving ? joinWord(0, table.cleanLow(owned)) : joinWord(high, low);
-      return compareExchange(this.offset(owned.group), joinWord(high, owned.low), desired);
+      return compareExchange(this.offset(owned.group), joinWord(high, before), desired);
     });
-    const answer = (yield batch(steps, true)) as BatchAnswer;
-    for (const [at, { owned }] of changes.entries()) {
+    const answer = (yield batch(steps, this.stops)) as BatchAnswer;
+    for (const [at, { owned, keeps }] of changes.entries()) {
       const { expected, desired } = steps[at]!;
-      const { leaving } = owned;
-      owned.leaving = false;
-      if (answer[at] !== expected) yield* this.lost(owned.group);
-      if (leaving) table.disown(owned, 0, lowHalf(desired));
+      const leaves = owned.leaving && !keeps;
+      if (!keeps) owned.leaving = false;
+      if (answer[at] !== expected) {
+        owned.leaving = false;
+        yield* this.lost(owned.group);
+      }
+      if (leaves) table.disown(owned, 0, lowHalf(desired));
       else owned.low = lowHalf(desired);
-      onDone?.();
+      if (!keeps) onDone?.();
     }
   }
 

@@ -170,6 +170,8 @@ export interface PolicyContext {
   readonly placement?: Placement | undefined;
   /** The region wants pages to be zeroed before they become free. Default: they are zeroed when they are given out again. */
   readonly wipe?: boolean;
+  /** Whether a batch can stop at its first failed compareExchange, as the transport declares. Default: it can. */
+  readonly stopOnFail?: boolean;
 }
 
 /** What a coordination is given, once its client is a member. */

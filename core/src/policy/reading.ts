@@ -1,8 +1,10 @@
 import type { Protocol } from '../protocol/protocol.js';
+import { batch } from '../protocol/protocol.js';
 import { groupWordOffset } from '../region/geometry.js';
+import type { BatchAnswer } from '../transport/step.js';
 import { read } from '../transport/step.js';
 import type { OwnWords } from './own-words.js';
-import { retried } from './resolve.js';
+import { retried, surely } from './resolve.js';
 
 /** Group words that one read of the table fetches. */
 export const tableChunk = 65_536;
@@ -25,13 +27,32 @@ export class TableReading {
     return words;
   }
 
-  /** Reads all words, and takes into account what they say. Answers a digest of it. */
-  *scan(): Protocol<number> {
+  /** The words from `start` to the end of the table, at most a chunk, and behind them, in the same round trip, the own principal. */
+  *#readLast(start: number): Protocol<{ words: Uint32Array; principal: bigint }> {
+    const words = new Uint32Array(2 * (this.#words.table.groups - start));
+    const step = read(groupWordOffset(this.#words.geometry, start), new Uint8Array(words.buffer));
+    const answer = (yield* surely(batch([step, this.#words.fence]))) as BatchAnswer;
+    return { words, principal: answer[1] as bigint };
+  }
+
+  /**
+   * Reads all words, and takes into account what they say. Answers a digest of it.
+   * @param fenced whether to look at the own principal behind them: what they showed was ours then @throws `Fenced`
+   */
+  *scan(fenced = false): Protocol<number> {
     const { table, high } = this.#words;
     let one = 0;
     let two = 0;
     for (let start = 0; start < table.groups; start += tableChunk) {
-      const words = yield* this.read(start, Math.min(tableChunk, table.groups - start));
+      const { disowned } = table;
+      let words: Uint32Array;
+      if (fenced && start + tableChunk >= table.groups) {
+        const last = yield* this.#readLast(start);
+        words = last.words;
+        this.#words.checkPrincipal(last.principal);
+      } else {
+        words = yield* this.read(start, Math.min(tableChunk, table.groups - start));
+      }
       const ours: number[] = [];
       for (let at = 0; at < words.length / 2; at++) {
         const [low, owner] = [words[2 * at]!, words[2 * at + 1]!];
@@ -40,7 +61,9 @@ export class TableReading {
         if (owner === high && !table.knows(start + at)) ours.push(start + at);
         else table.observe(start + at, owner, low);
       }
-      yield* this.adopt(ours);
+      if (table.disowned !== disowned) yield* this.adopt(ours);
+      // No release of our own can have overtaken that reading: a lane's steps take effect in order.
+      else for (const group of ours) table.rank(table.own(group, words[2 * (group - start)]!));
     }
     return (two & 0x1f_ffff) * 2 ** 32 + (one >>> 0);
   }

@@ -1,9 +1,9 @@
 import { ExomemError } from '../errors.js';
 import type { NamespaceReplica } from '../namespace/replica.js';
 import type { AllocationPolicy, Identity } from '../policy/policy.js';
-import { exchangeSurely, giveAway, surely } from '../policy/resolve.js';
+import { exchangeSurely, giveAway, interrupted, reloadWords, surely } from '../policy/resolve.js';
 import type { Geometry } from '../region/geometry.js';
-import { memberFields, memberLineOffset, principalWordOffset } from '../region/geometry.js';
+import { memberFields, memberLineOffset, memberStride, principalWordOffset } from '../region/geometry.js';
 import {
   decodeMember,
   decodePrincipal,
@@ -13,10 +13,10 @@ import {
   type PrincipalWord,
   principalState,
 } from '../region/words.js';
-import { load } from '../transport/step.js';
+import { type BatchAnswer, compareExchange, load, read, type WordStep } from '../transport/step.js';
 import { shutOut } from './exclusion.js';
 import { bindingOf, type Member, type PrincipalLine } from './membership.js';
-import { drain, type Protocol } from './protocol.js';
+import { batch, drain, type Protocol } from './protocol.js';
 
 /**
  * What the policy byte of a principal says: 0 it is a member's own, and dies with it; 254 it is an application that dies
@@ -39,8 +39,36 @@ export function decodeKeep(policy: number): number {
 /** Whether the member that a principal refers to is there. */
 export function* memberAlive(geometry: Geometry, principal: PrincipalWord): Protocol<boolean> {
   const offset = memberLineOffset(geometry, principal.member) + memberFields.w0;
-  const { state, incarnation } = decodeMember((yield* surely(load(offset))) as bigint);
-  return incarnation === principal.memberIncarnation && (state === memberState.joining || state === memberState.active);
+  return isAlive((yield* surely(load(offset))) as bigint, principal.memberIncarnation);
+}
+function isAlive(word: bigint, memberIncarnation: number): boolean {
+  const { state, incarnation } = decodeMember(word);
+  return incarnation === memberIncarnation && (state === memberState.joining || state === memberState.active);
+}
+
+/** A principal's word, and whether the member that it refers to is there. */
+export interface PrincipalLook {
+  readonly word: bigint;
+  readonly alive: boolean;
+}
+
+/** Bytes of the member table that are worth a round trip less. */
+const cheapTable = 256 * 1024;
+
+/** Reads a principal, and behind it who acts for it, in one round trip. Who is dead stays dead. */
+export function* lookAtPrincipal(geometry: Geometry, principal: number): Protocol<PrincipalLook> {
+  const principalWord = load(principalWordOffset(geometry, principal));
+  const lines = new Uint8Array(geometry.memberSlots * memberStride);
+  if (lines.length > cheapTable) {
+    const word = (yield* surely(principalWord)) as bigint;
+    return { word, alive: yield* memberAlive(geometry, decodePrincipal(word)) };
+  }
+  const answer = (yield* surely(batch([principalWord, read(geometry.memberOffset, lines)]))) as BatchAnswer;
+  const word = answer[0] as bigint;
+  const { member, memberIncarnation } = decodePrincipal(word);
+  const at = member * memberStride + memberFields.w0;
+  if (at + 8 > lines.length) return { word, alive: false };
+  return { word, alive: isAlive(new DataView(lines.buffer).getBigUint64(at, true), memberIncarnation) };
 }
 
 /** Whether a principal waits for somebody to adopt it when its member dies. */
@@ -54,9 +82,15 @@ export function isKept({ state, policy }: Pick<PrincipalWord, 'state' | 'policy'
  * @throws `NotFound` (no such principal), `Busy` (its member lives, or somebody else was faster), `Unproven` (that member may
  * still act).
  */
-export function* adoptPrincipal(geometry: Geometry, me: Member, principal: number): Protocol<Identity> {
+export function* adoptPrincipal(
+  geometry: Geometry,
+  me: Member,
+  principal: number,
+  /** What was seen of it a moment ago. */
+  look?: PrincipalLook,
+): Protocol<Identity> {
   const offset = principalWordOffset(geometry, principal);
-  const word = yield* readOrphan(geometry, principal);
+  const word = orphan(look ?? (yield* lookAtPrincipal(geometry, principal)), principal);
   const now = decodePrincipal(word);
   if (now.state === principalState.adopting) {
     throw new ExomemError('Busy', `principal ${principal} is being adopted where nobody can be shut out`);
@@ -87,7 +121,7 @@ export interface Adopter {
  */
 export function* reincarnate({ geometry, replica, member, policy }: Adopter, principal: number): Protocol<Identity> {
   const offset = principalWordOffset(geometry, principal);
-  const word = yield* readOrphan(geometry, principal, member);
+  const word = orphan(yield* lookAtPrincipal(geometry, principal), principal, member);
   const before = decodePrincipal(word);
   if (before.incarnation >= lastIncarnation) {
     throw new ExomemError('Busy', `principal ${principal} has been adopted as often as it can be`);
@@ -113,20 +147,15 @@ export function* reincarnate({ geometry, replica, member, policy }: Adopter, pri
 /** Beyond what registers, for adoption. */
 const lastIncarnation = 0xffff;
 
-/** The word of a principal that can be adopted. `me`: who may have begun to adopt it before. */
-function* readOrphan(
-  geometry: Geometry,
-  principal: number,
-  me?: Pick<Member, 'slot' | 'incarnation'>,
-): Protocol<bigint> {
-  const word = (yield* surely(load(principalWordOffset(geometry, principal)))) as bigint;
+/** The word of a principal, if it can be adopted. `me`: who may have begun to adopt it before. */
+function orphan({ word, alive }: PrincipalLook, principal: number, me?: Pick<Member, 'slot' | 'incarnation'>): bigint {
   const now = decodePrincipal(word);
   if (now.state !== principalState.active && now.state !== principalState.adopting) {
     throw new ExomemError('NotFound', `there is no principal ${principal} to adopt`);
   }
   const begun =
     now.state === principalState.adopting && now.member === me?.slot && now.memberIncarnation === me.incarnation;
-  if (!begun && (yield* memberAlive(geometry, now))) {
+  if (!begun && alive) {
     throw new ExomemError('Busy', `the member that acts for principal ${principal} is alive`, {
       advice: 'ask it to migrate, or declare it dead first: `exomem kick`',
     });
@@ -153,12 +182,28 @@ export function* migratePrincipal(
   if (!(yield* memberAlive(geometry, target))) {
     throw new ExomemError('Busy', `member ${to.slot} is not there`, { advice: '`exomem members` shows who is' });
   }
-  if (!(yield* giveAway(principalWordOffset(geometry, identity.principal), identity.word, encodePrincipal(target)))) {
-    throw new ExomemError('Fenced', `principal ${identity.principal} was taken by another client`);
+  // Should it die in between: it is as if it had died right after, and whoever recovers it sees what to keep.
+  const { principal, incarnation, word } = identity;
+  const wanted = encodeWanted({ principal, incarnation, pages: 0 });
+  const tell = compareExchange(memberLineOffset(geometry, to.slot) + memberFields.wanted, 0n, wanted);
+  const give = compareExchange(principalWordOffset(geometry, principal), word, encodePrincipal(target));
+  if (!(yield* giveAwayAndTell(give, tell))) {
+    throw new ExomemError('Fenced', `principal ${principal} was taken by another client`);
   }
-  // Should it have died in between: it is as if it had died right after, and whoever recovers it sees what to keep.
-  const wanted = encodeWanted({ principal: identity.principal, incarnation: identity.incarnation, pages: 0 });
-  yield* exchangeSurely(memberLineOffset(geometry, to.slot) + memberFields.wanted, 0n, wanted);
+}
+
+/** Gives a word away and leaves a hint about that, which says nothing where it fails. See {@link giveAway}. */
+function* giveAwayAndTell(give: WordStep, tell: WordStep): Protocol<boolean> {
+  try {
+    return ((yield batch([give, tell])) as BatchAnswer)[0] === give.expected;
+  } catch (error) {
+    if (!interrupted(error)) throw error;
+  }
+  // Others may have gone on from the new word: whatever is not the old one says that it happened.
+  const [now] = yield* reloadWords([give.offset]);
+  if (now === give.expected && !(yield* giveAway(give.offset, give.expected, give.desired))) return false;
+  yield* exchangeSurely(tell.offset, tell.expected, tell.desired);
+  return true;
 }
 
 /** Whose time to be kept is over: only who has seen that very word all the while may condemn it. */

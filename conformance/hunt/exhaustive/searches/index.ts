@@ -1,5 +1,6 @@
 import type { Subject } from '../subject.js';
 import { adoptionSearches } from './adoption.js';
+import { apartSearches } from './apart.js';
 import { cleaningSearches } from './cleaning.js';
 import { deathSearches } from './deaths.js';
 import { fileSearches } from './files.js';
@@ -20,6 +21,7 @@ import { waitingSearches } from './waiting.js';
 /** What is searched, in the order of what builds on what. */
 export const searches: readonly Subject[] = [
   ...spaceSearches,
+  ...apartSearches,
   ...manySearches,
   ...cleaningSearches,
   ...logSearches,

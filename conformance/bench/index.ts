@@ -2,7 +2,7 @@
  * The benchmark: a table for people, JSON with `--json`. Each figure stands beside a baseline that ran in turn with it, so
  * the ratio means something on a machine that is shared; the absolute values mean little.
  *
- * `npm run bench -- [--json] [GROUP ...]`; groups: allocate, many, round-trips, scan, room, tcp, mount, recovery, migrate.
+ * `npm run bench -- [--json] [GROUP ...]`; groups: allocate, round-trips, room, tcp, mount, recovery, migrate.
  */
 import { access } from 'node:fs/promises';
 import type { Row } from './row.js';
@@ -10,7 +10,7 @@ import type { Row } from './row.js';
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
 const json = process.argv.includes('--json');
 const rows: Row[] = [];
-for (const group of ['allocate', 'many', 'round-trips', 'scan', 'room', 'tcp', 'mount', 'recovery', 'migrate']) {
+for (const group of ['allocate', 'round-trips', 'room', 'tcp', 'mount', 'recovery', 'migrate']) {
   if (wanted.length > 0 && !wanted.includes(group)) continue;
   const file = new URL(`./${group}.js`, import.meta.url);
   await access(file);

@@ -1,84 +1,12 @@
 // deadline: 300s
-import { execFile } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { assert, documentFiles, suite } from '@exomem/testing';
 import { Folder } from './fixtures/command.js';
+import { install, manifest, pack, published, type Ran, root, run, surely } from './fixtures/project.js';
 
 // What is published, in a project of its own: packed, unpacked, and used as the documentation says.
 const test = suite('packed');
-
-const root = fileURLToPath(new URL('../../../../', import.meta.url));
-/** Where each package that is published lies. */
-const published = [
-  'core',
-  'conformance',
-  'mount',
-  'transports/tcp',
-  'transports/shared-array-buffer',
-  'adapters/exomem',
-];
-
-interface Manifest {
-  readonly name: string;
-  readonly dependencies?: Readonly<Record<string, string>>;
-  readonly optionalDependencies?: Readonly<Record<string, string>>;
-}
-const manifest = (folder: string): Manifest =>
-  JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
-
-interface Ran {
-  readonly code: number;
-  readonly output: string;
-}
-function run(command: string, args: readonly string[], cwd: string): Promise<Ran> {
-  return new Promise((resolve) => {
-    execFile(command, args, { cwd, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1;
-      resolve({ code, output: stdout + stderr });
-    });
-  });
-}
-async function surely(command: string, args: readonly string[], cwd: string): Promise<string> {
-  const { code, output } = await run(command, args, cwd);
-  assert.is(code, 0, output);
-  return output;
-}
-
-/** An empty project with the packed packages in it. No registry is asked: what they depend on is linked from here. */
-async function makeProject(folder: Folder): Promise<string> {
-  const project = folder.at('project');
-  const modules = join(project, 'node_modules');
-  const tarballs = folder.at('tarballs');
-  for (const path of [modules, tarballs]) mkdirSync(path, { recursive: true });
-  const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { packageManager: string };
-  const filters = published.flatMap((path) => ['--filter', manifest(join(root, path)).name]);
-  await surely(
-    'npx',
-    ['--yes', '--prefer-offline', packageManager, '-r', ...filters, 'pack', '--pack-destination', tarballs],
-    root,
-  );
-  const outside = new Map<string, string>();
-  for (const path of published) {
-    const { name, dependencies, optionalDependencies } = manifest(join(root, path));
-    const home = join(modules, name);
-    mkdirSync(home, { recursive: true });
-    const tarball = `${name.replace('@', '').replace('/', '-')}-0.0.0.tgz`;
-    await surely('tar', ['xzf', join(tarballs, tarball), '-C', home, '--strip-components=1'], project);
-    for (const dependency of Object.keys({ ...dependencies, ...optionalDependencies })) {
-      if (/^(@exomem\/|exomem$)/.test(dependency)) continue;
-      outside.set(dependency, realpathSync(join(root, path, 'node_modules', dependency)));
-    }
-  }
-  outside.set('@types/node', realpathSync(join(root, 'node_modules/@types/node')));
-  for (const [name, target] of outside) {
-    mkdirSync(dirname(join(modules, name)), { recursive: true });
-    symlinkSync(target, join(modules, name));
-  }
-  writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'mine', version: '1.0.0', type: 'module' }));
-  return project;
-}
 
 /** The lines that a document says are printed: its `text` block behind that heading. */
 function promised(document: URL, heading: string): string[] {
@@ -95,7 +23,9 @@ const conform = (...args: string[]): Promise<Ran> =>
 
 test.before(async () => {
   folder = new Folder();
-  project = await makeProject(folder);
+  project = folder.at('project');
+  await pack(folder.at('tarballs'));
+  await install(folder.at('tarballs'), project);
   for (const name of ['writing-a-transport', 'writing-a-policy']) {
     for (const [file, code] of documentFiles(docs(name))) writeFileSync(join(project, file), code);
   }

@@ -3,7 +3,11 @@
  *
  *   npm run golden -- --the-format-has-changed
  *
- * It may be used when docs/FORMAT.md changes on purpose, in the same commit, as long as the version of the format is 0 and
+ * and the packages that an older client is:
+ *
+ *   npm run golden -- --packages
+ *
+ * The first may be used when docs/FORMAT.md changes on purpose, in the same commit, as long as the version of the format is 0 and
  * promises nothing. Images of a released version are never made again: code that cannot read them any more is wrong.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,6 +21,7 @@ import { saveRegion } from '../../src/image/save.js';
 import { surroundings } from '../../src/surroundings.js';
 import { Folder } from '../fixtures/command.js';
 import { accountOf } from './account.js';
+import { makePackages } from './packages.js';
 
 /** Where the images of a version are: among the sources, not among what was compiled. */
 export const goldenFolder = fileURLToPath(new URL('../../../test/golden/', import.meta.url));
@@ -111,8 +116,11 @@ async function lives(scratch: Folder): Promise<[string, Buffer][]> {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    await make();
-    console.log(`made in ${goldenFolder}: say in the commit what of the format has changed`);
+    if (process.argv.includes('--packages')) console.log(`packed into ${await makePackages()}`);
+    else {
+      await make();
+      console.log(`made in ${goldenFolder}: say in the commit what of the format has changed`);
+    }
   } catch (error) {
     console.error(`golden: ${(error as Error).message}`);
     process.exitCode = 2;

@@ -13,6 +13,7 @@
  * And without a process or a network, every way that small worlds can go:
  *
  *   exhaustive [NAME ...] [--limit STATES] [--mutants] [--path WAY]
+ *   policies [NAME ...] [--limit STATES]      allocation policies by themselves, with larger meetings than the laws have
  */
 import { parseArgs } from 'node:util';
 import { type Side, sides } from './deadly.js';
@@ -20,6 +21,7 @@ import { exhaustive } from './exhaustive/main.js';
 import { kill } from './kill.js';
 import { huntMounts } from './mount.js';
 import { operations } from './operations/index.js';
+import { policies } from './policies.js';
 import { recoverersInTurn } from './recoverers.js';
 import { cutAtRandom, killAtRandom, stopAtRandom } from './storms.js';
 import { scanObstacle } from './trace/foreign-scan.js';
@@ -134,6 +136,7 @@ const hunts: Record<string, () => Promise<boolean>> = {
     });
     return failed === 0;
   },
+  policies: async () => policies(names, { limit: number(values.limit), tell: (line) => console.log(line) }),
   exhaustive: async () =>
     exhaustive(names, { limit: number(values.limit), mutants: values.mutants, path: values.path }),
 };

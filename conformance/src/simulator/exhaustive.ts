@@ -8,6 +8,7 @@ import { Roll } from './roll.js';
 import { Rows } from './rows.js';
 import type { Faults } from './schedule.js';
 import { noFaults } from './schedule.js';
+import type { TransportModel } from './simulation.js';
 import { Trail } from './trail.js';
 import type { Judge, Local, Scene, World, WorldChange } from './world.js';
 
@@ -168,11 +169,13 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     );
     this.memo = this.#judge.begin?.(this) ?? 0;
     this.#faults = options.faults ?? noFaults;
+    this.#transport = scene.simulation.transport;
     this.#time = scene.time ?? ((_client, clock) => clock);
     this.#begin();
     this.#beginning = { region: this.region, locals: [...this.locals], memo: this.memo };
   }
   readonly #faults: Faults;
+  readonly #transport: TransportModel;
   readonly #time: (client: number, clock: number) => number;
   readonly #beginning: { region: number; locals: Local<Held, Heard>[]; memo: number };
 
@@ -565,7 +568,8 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
           this.#shutOut(this.locals[local.index]!);
           return;
         }
-        const strays = local.strays.filter((stray) => stray.order.lane !== lane);
+        const { sessionFence = true } = this.#transport;
+        const strays = sessionFence ? local.strays.filter((stray) => stray.order.lane !== lane) : local.strays;
         let now = local;
         for (const other of local.node.orders) {
           const at = now.node.orders.indexOf(other);
@@ -598,7 +602,9 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       }
       case 'revoke': {
         const { member } = control as { member: MemberBinding };
-        for (const other of this.locals) if (isBound(other.node.binding, member)) this.#shutOut(other);
+        if (this.#transport.revoke !== 'none') {
+          for (const other of this.locals) if (isBound(other.node.binding, member)) this.#shutOut(other);
+        }
         const now = this.locals[local.index]!;
         if (!now.fenced) this.#go(now, automaton.told(now.node, task), now.strays);
         return;

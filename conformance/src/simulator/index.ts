@@ -25,5 +25,6 @@ export {
 export { SimulatedMemory, type WordWatch } from './memory.js';
 export { Moments } from './moments.js';
 export { type Faults, follow, noFaults, scheduleLimit } from './schedule.js';
-export { type Action, Endless, Simulation, type SimulationOptions } from './simulation.js';
+export { type Action, Endless, Simulation, type SimulationOptions, type TransportModel } from './simulation.js';
+export { type HuntOptions, hunt, Mishap, replay, type Trial } from './trial.js';
 export type { Judge, Local, Scene, World, WorldChange } from './world.js';

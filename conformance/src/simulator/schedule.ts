@@ -35,13 +35,19 @@ export const scheduleLimit = 1024;
  */
 export function follow(simulation: Simulation, schedule: readonly number[], faults: Faults = noFaults): void {
   const left = { ...faults };
-  for (let at = 0; !simulation.quiet; at++) {
-    const number = schedule[at] ?? 0;
-    const actions = simulation.actions();
-    if (actions.length === 0) throw new Error('nobody can go on, and not all is done');
-    const action = actions[(number & 15) % actions.length]!;
-    simulation.perform(spoil(action, number >>> 4, left) ?? action);
-  }
+  for (let at = 0; !simulation.quiet; at++) takeTurn(simulation, schedule[at] ?? 0, left);
+}
+
+/** One number of a schedule. What it spends of the faults is taken from `left`. */
+export function takeTurn(
+  simulation: Simulation,
+  number: number,
+  left: { -readonly [Key in keyof Faults]: number },
+): void {
+  const actions = simulation.actions();
+  if (actions.length === 0) throw new Error('nobody can go on, and not all is done');
+  const action = actions[(number & 15) % actions.length]!;
+  simulation.perform(spoil(action, number >>> 4, left) ?? action);
 }
 
 /** What goes wrong instead, if anything does: a quarter of the numbers ask for it. */

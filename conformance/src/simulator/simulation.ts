@@ -31,7 +31,19 @@ export type Action =
   /** A client dies between two steps. */
   | { readonly kind: 'crash'; readonly client: SimulatedClient };
 
+/** What a transport does to steps, where that is less than the contract asks for. */
+export interface TransportModel {
+  /** False: what was sent in an earlier epoch of a lane may land in a later one. Default true. */
+  readonly sessionFence?: boolean;
+  /** `none`: nobody can be shut out; who was declared dead goes on, and what it sent lands. Default `immediate`. */
+  readonly revoke?: 'immediate' | 'none';
+  /** Bytes that a read or write moves at a time. Default 16 for what is short, and a page. */
+  readonly grain?: number | Grain;
+}
+
 export interface SimulationOptions {
+  /** Default: one that keeps the contract. */
+  readonly transport?: TransportModel;
   /** Bytes that a short read or write moves at a time, or how many any moves. Default 16. */
   readonly grain?: number | Grain;
   /** Time stands still: a pause is a step like any other. */
@@ -71,6 +83,7 @@ export class Simulation {
   actor: Task | undefined;
   /** Bytes that a transfer moves at a time. */
   readonly grain: Grain;
+  readonly transport: TransportModel;
   readonly #timeless: boolean;
   readonly #timed: boolean;
   #limit: number;
@@ -86,7 +99,9 @@ export class Simulation {
 
   constructor(memory: SimulatedMemory, options: SimulationOptions = {}) {
     this.memory = memory;
-    const { grain = 16 } = options;
+    const { transport = {} } = options;
+    const { grain = transport.grain ?? 16 } = options;
+    this.transport = transport;
     this.grain = typeof grain === 'number' ? uniform(grain) : grain;
     this.#timeless = options.timeless ?? false;
     this.#timed = options.timed ?? false;
@@ -332,6 +347,7 @@ export class Simulation {
 
   /** Shuts out who is bound to that member, at once and for good. */
   revoke({ slot, incarnation }: MemberBinding): void {
+    if (this.transport.revoke === 'none') return;
     for (const client of this.clients) {
       if (client.binding?.slot !== slot || client.binding.incarnation !== incarnation) continue;
       client.fenced = true;
@@ -342,7 +358,7 @@ export class Simulation {
   /** Nothing of the lane's earlier epochs lands any more. What was half done is answered by nobody. */
   #newEpoch(client: SimulatedClient, except: Task): void {
     const { lane = 0 } = except.operation;
-    client.limbo = client.limbo.filter((one) => one.lane !== lane);
+    if (this.transport.sessionFence !== false) client.limbo = client.limbo.filter((one) => one.lane !== lane);
     for (const task of [...client.tasks]) {
       if (task === except || (task.operation.lane ?? 0) !== lane) continue;
       if (underWay(task.pending)) this.#throw(task, 'OutcomeUnknown', 'the connection was replaced');

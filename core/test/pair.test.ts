@@ -1,12 +1,15 @@
 import { assert, suite } from '@exomem/testing';
 import { createRegion, type SharedRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
-import { auditRegion } from '../src/audit/index.js';
+import { auditRegion, repairRegion } from '../src/audit/index.js';
 import {
+  atomic,
   Client,
   type FormatOptions,
   format,
   formatPairUrl,
   isExomemError,
+  locked,
+  message,
   PairSession,
   pageOffset,
   pairLayout,
@@ -65,8 +68,12 @@ async function check(transport: ReturnType<typeof pairOf>): Promise<void> {
   await session.close();
 }
 
-test('data lies in the one region, everything else in the other', async () => {
-  const { regions, transport, pair, block, open } = made();
+for (const policy of [atomic, locked, message]) {
+  test(`data lies in the one region, everything else in the other: ${policy.name}`, () => apart({ policy }));
+}
+
+async function apart(options: FormatOptions): Promise<void> {
+  const { regions, pair, block, open } = made(4 * MiB, 16 * MiB, options);
   await using client = await open();
   await using steward = await open('steward');
   const memory = await client.allocate(300_000);
@@ -98,8 +105,7 @@ test('data lies in the one region, everything else in the other', async () => {
   await memory.free();
   await check(pair);
   assert.equal(await client.run(client.allocator.validate()), []);
-  assert.ok(transport.name.length > 0);
-});
+}
 
 test('all of the data region can be allocated, and no byte more', async () => {
   const { block, open } = made(4 * MiB, 16 * MiB);
@@ -172,6 +178,41 @@ test('a region is not formatted over either half of another', async () => {
     assert.match(await refusal(made()), /^Exists/);
   }
   await check(pair);
+});
+
+test('what is damaged of a data region is found, and mended', async () => {
+  const { regions, pair, block, open } = made();
+  await using client = await open();
+  await (await open()).close();
+  const words = new BigUint64Array(regions.data.segments[0]!);
+  const gate = 4096 / 8;
+  const { slot } = client.member;
+  const damages: Record<string, (() => void) | undefined> = {
+    'is damaged': () => {
+      words[80 / 8]! ^= 1n << 20n;
+    },
+    'which none is': () => {
+      words[gate + slot]! |= 5n;
+    },
+    'of incarnation 77': () => {
+      words[gate + ((slot + 5) % 16)] = (1n << 60n) | (77n << 40n);
+    },
+  };
+  for (const [says, inflict] of Object.entries(damages)) {
+    inflict!();
+    const session = await pair.connect(url, { ...lane, lane: 9 });
+    const bench = { session, surroundings };
+    const audit = runSync(auditRegion(session.size, {}), bench);
+    const found = audit.findings.filter(({ severity }) => severity === 'damage');
+    assert.equal([audit.damaged, found.map(({ oracle }) => oracle)], [true, ['gates']]);
+    assert.match(found[0]!.what, says);
+    const repair = runSync(repairRegion(session.size, {}), bench);
+    assert.equal([repair.after.damaged, repair.mends.length], [false, 1]);
+    await session.close();
+  }
+  assert.equal(runSync(readSuperblock(2 ** 40), { session: client.session, surroundings }).block, block);
+  // Whoever is bound goes on.
+  await (await client.allocate(10)).write(0, new Uint8Array(10));
 });
 
 test('URLs name both, and whatever is in them comes back', () => {

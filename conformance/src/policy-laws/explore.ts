@@ -16,6 +16,8 @@ export interface PolicySubject {
    * client that stopped anywhere blocks nobody, and is held to that.
    */
   readonly progress?: boolean;
+  /** True: in regions whose metadata lies in a region of its own. */
+  readonly dataApart?: boolean;
 }
 
 export interface PolicyLawOptions {

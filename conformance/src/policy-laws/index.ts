@@ -12,6 +12,7 @@ import { keptRuns } from './found.js';
 import { type PolicyLawId, policyLawTable } from './law.js';
 import { policyPurposes } from './purpose.js';
 import { type ScenarioLaw, scenarioLaws } from './scenarios.js';
+import { withDataApart } from './small-region.js';
 
 export type { PolicyLawOptions, PolicySubject } from './explore.js';
 export { type FoundRun, keptRuns } from './found.js';
@@ -39,7 +40,8 @@ export interface PolicyLaw {
  * with thirty operations each on a region of a few groups, switching at every step, with lost replies, aborts, crashes
  * and take-overs. The others have runs of their own.
  */
-export function policyLaws(subject: PolicySubject, options: PolicyLawOptions = {}): PolicyLaw[] {
+export function policyLaws(given: PolicySubject, options: PolicyLawOptions = {}): PolicyLaw[] {
+  const subject = given.dataApart ? { ...given, policy: withDataApart(given.policy) } : given;
   const replay = options.replay ?? replayFromEnvironment(process.env);
   const effort: PolicyEffort = {
     schedules: 2_000,

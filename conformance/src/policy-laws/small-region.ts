@@ -72,24 +72,36 @@ export function smallMemory(geometry: Geometry, { groups, groupPages, clean, cli
 }
 
 const regions = new Map<string, Geometry>();
+const apart = new WeakSet<Pick<AllocationPolicy, 'feature'>>();
+
+/** The same policy, for regions whose metadata lies in a region of its own. */
+export function withDataApart(policy: AllocationPolicy): AllocationPolicy {
+  const copy = { ...policy };
+  apart.add(copy);
+  return copy;
+}
 
 /** A region with exactly so many groups for its users, of the variant that the policy needs. */
 export function smallRegion(groups: number, groupPages: number, policy?: Pick<AllocationPolicy, 'feature'>): Geometry {
-  const key = `${groups}x${groupPages}/${policy?.feature}`;
+  const isApart = policy !== undefined && apart.has(policy);
+  const key = `${groups}x${groupPages}/${policy?.feature}/${isApart}`;
   let geometry = regions.get(key);
-  if (geometry === undefined) regions.set(key, (geometry = planSmallRegion(groups, groupPages, policy?.feature)));
+  if (geometry === undefined)
+    regions.set(key, (geometry = planSmallRegion(groups, groupPages, policy?.feature, isApart)));
   return geometry;
 }
 
-function planSmallRegion(groups: number, groupPages: number, feature: bigint | undefined): Geometry {
+function planSmallRegion(groups: number, groupPages: number, feature: bigint | undefined, isApart: boolean): Geometry {
   const memberSlots = 4;
   const options = { groupPages, memberSlots, principalSlots: 8, logSlots: 4, arenaBytes: 8192, reserveGroups: 1 };
   const groupBytes = groupPages * 4096;
+  // Before the pages of a data region are a header of a page, and words that take less than another one.
+  const dataBytes = isApart ? (groups + Math.ceil(8192 / groupBytes)) * groupBytes : undefined;
   for (let size = groupBytes * (groups + 1); ; size += 4096) {
     const redoBytes = feature === incompatible.locked ? defaultRedoBytes(size, memberSlots) : 0;
     const mailboxes = feature === incompatible.message;
     try {
-      const geometry = planGeometry(size, { ...options, redoBytes, mailboxes });
+      const geometry = planGeometry(size, { ...options, redoBytes, mailboxes, dataBytes });
       if (userGroups(geometry) === groups) return geometry;
     } catch (error) {
       if (!isExomemError(error, 'OutOfRange')) throw error;

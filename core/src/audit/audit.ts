@@ -5,6 +5,7 @@ import type { JudgeOptions, Oracle } from './oracle.js';
 import { I9, I12 } from './oracles/access.js';
 import { I4, I5 } from './oracles/acknowledged.js';
 import { counts } from './oracles/counts.js';
+import { gates } from './oracles/gates.js';
 import { groups } from './oracles/groups.js';
 import { I10, I11 } from './oracles/growth.js';
 import { I1, I2, I3 } from './oracles/handles.js';
@@ -24,6 +25,7 @@ import type { Told } from './told.js';
 /** Everything that is always true of a region, in the order in which to believe it. */
 export const oracles: readonly Oracle[] = [
   superblock,
+  gates,
   members,
   principals,
   groups,

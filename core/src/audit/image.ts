@@ -12,6 +12,7 @@ import {
 import { memberState } from '../region/words.js';
 import { type BatchAnswer, load, read } from '../transport/step.js';
 import { type Counts, countPages } from './counts.js';
+import { type DataImage, readDataImage } from './data-image.js';
 import { type LogImage, readLog } from './log-image.js';
 import { type MemberImage, readMemberImages } from './member-image.js';
 import { NamedPages } from './named-pages.js';
@@ -26,6 +27,8 @@ export interface RegionImage {
   /** Bytes that the region really has. */
   readonly size: number;
   readonly superblock: SuperblockImage;
+  /** Of a data region of its own. */
+  readonly data?: DataImage | undefined;
   /** Undefined: no superblock says where they lie. */
   readonly tables: Tables | undefined;
 }
@@ -43,6 +46,8 @@ export function* readImage(size: number): Protocol<RegionImage> {
   const { block } = superblock;
   if (block === undefined) return { size, superblock, tables: undefined };
   const { geometry } = block;
+  // Before the members, which are always ahead of their gates.
+  const data = yield* readDataImage(block);
   const words = new Uint32Array(2 * geometry.groupCount);
   yield* fill(geometry.groupOffset, words);
   const principals = new BigUint64Array(geometry.principalSlots + 1);
@@ -50,7 +55,7 @@ export function* readImage(size: number): Protocol<RegionImage> {
   const members = yield* readMemberImages(geometry);
   const lock = (yield* surely(load(geometry.controlOffset + controlFields.lock))) as bigint;
   const log = yield* readLog(geometry);
-  return { size, superblock, tables: new Tables({ geometry, words, principals, members, lock, log }) };
+  return { size, superblock, data, tables: new Tables({ geometry, words, principals, members, lock, log }) };
 }
 
 /** Memory that answers at once: a region in this process, or a simulated one. */

@@ -91,5 +91,7 @@ async function checkData(
   const header = new Uint8Array(superblockBytes);
   await session.read(0, header, { signal, timeout });
   const refusal = refusalOfData(header, block);
-  if (refusal !== undefined) throw new ExomemError(refusal.code, refusal.message, { where, advice: refusal.advice });
+  // What is only damaged is mended over this session, and refused by whoever wants to use the region.
+  if (refusal !== undefined && refusal.code !== 'Damaged')
+    throw new ExomemError(refusal.code, refusal.message, { where, advice: refusal.advice });
 }

@@ -70,6 +70,12 @@ export function refusalOfData(bytes: Uint8Array, block: Superblock): ExomemError
       `the data region ${own} belongs to the region ${owner}, not to ${uuidText(block.uuid)}, whose data is in ${uuidText(block.data!.uuid)}`,
     );
   }
+  const state = view.getBigUint64(stateAt, true);
+  if (state !== 2n) {
+    return new ExomemError('NotFormatted', 'somebody has begun to format the data region for another region', {
+      advice: 'what was in it is lost: format both anew',
+    });
+  }
   const wanted = encodeDataHeader(block);
   if (view.getUint32(crcAt, true) !== crcOf(bytes) || !sameBut(bytes, wanted)) {
     return new ExomemError('Damaged', 'the header of the data region is damaged');

@@ -4,6 +4,7 @@ import { memberState } from '../../region/words.js';
 import { type Audit, type AuditOptions, auditRegion } from '../audit.js';
 import type { Finding } from '../finding.js';
 import type { RegionImage } from '../image.js';
+import { cureGates } from './gates.js';
 import { cureGroups } from './groups.js';
 import { cureLog } from './log.js';
 import { cureMembers } from './members.js';
@@ -118,6 +119,7 @@ function* cures(image: RegionImage, damage: readonly Finding[], parts: readonly 
   mends.push(...(yield* cureMembers(patient)), ...curePrincipals(patient));
   // Whose a group is depends on those.
   if (mends.length === 0) mends.push(...cureGroups(patient));
+  if (mends.length === 0) mends.push(...cureGates(patient));
   return mends;
 }
 

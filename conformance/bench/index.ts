@@ -2,21 +2,29 @@
  * The benchmark: a table for people, JSON with `--json`. Each figure stands beside a baseline that ran in turn with it, so
  * the ratio means something on a machine that is shared; the absolute values mean little.
  *
- * `npm run bench -- [--json] [GROUP ...]`; groups: allocate, round-trips, room, tcp, mount, recovery, migrate.
+ * `npm run bench -- [--json] [GROUP ...] [--trace FILE ...]`; groups: allocate, placement, round-trips, room, tcp,
+ * mount, recovery, migrate. A trace is a file of allocations for `placement`.
  */
 import { access } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
 import type { Row } from './row.js';
 
-const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
-const json = process.argv.includes('--json');
+const groups = ['allocate', 'placement', 'round-trips', 'room', 'tcp', 'mount', 'recovery', 'migrate'];
+const { values, positionals: wanted } = parseArgs({
+  options: { json: { type: 'boolean', default: false }, trace: { type: 'string', multiple: true, default: [] } },
+  allowPositionals: true,
+});
+const unknown = wanted.find((name) => !groups.includes(name));
+if (unknown !== undefined) throw new Error(`there is no group ${unknown}, only ${groups.join(', ')}`);
+const { json, trace: traces } = values;
 const rows: Row[] = [];
-for (const group of ['allocate', 'round-trips', 'room', 'tcp', 'mount', 'recovery', 'migrate']) {
+for (const group of groups) {
   if (wanted.length > 0 && !wanted.includes(group)) continue;
   const file = new URL(`./${group}.js`, import.meta.url);
   await access(file);
   if (!json) process.stderr.write(`measuring ${group} ...\n`);
-  const { run } = (await import(file.href)) as { run(): Promise<Row[]> };
-  rows.push(...(await run()));
+  const { run } = (await import(file.href)) as { run(traces: readonly string[]): Promise<Row[]> };
+  rows.push(...(await run(traces)));
 }
 if (json) process.stdout.write(`${JSON.stringify(rows, undefined, 2)}\n`);
 else print(rows);

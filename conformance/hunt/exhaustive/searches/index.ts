@@ -14,6 +14,7 @@ import { manySearches } from './many.js';
 import { memberSearches } from './members.js';
 import { mergingSearches } from './merging.js';
 import { messageSearches } from './message.js';
+import { placingSearches } from './placing.js';
 import { restartSearches } from './restart.js';
 import { spaceSearches } from './space.js';
 import { waitingSearches } from './waiting.js';
@@ -22,6 +23,7 @@ import { waitingSearches } from './waiting.js';
 export const searches: readonly Subject[] = [
   ...spaceSearches,
   ...apartSearches,
+  ...placingSearches,
   ...manySearches,
   ...cleaningSearches,
   ...logSearches,

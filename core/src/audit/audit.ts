@@ -9,6 +9,7 @@ import { gates } from './oracles/gates.js';
 import { groups } from './oracles/groups.js';
 import { I10, I11 } from './oracles/growth.js';
 import { I1, I2, I3 } from './oracles/handles.js';
+import { I15 } from './oracles/lock.js';
 import { log } from './oracles/log.js';
 import { members } from './oracles/members.js';
 import { I6, I7, I8 } from './oracles/names.js';
@@ -51,6 +52,7 @@ export const oracles: readonly Oracle[] = [
   I12,
   I13,
   I14,
+  I15,
 ];
 
 /** Holds an image against every oracle. */

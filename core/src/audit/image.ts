@@ -10,9 +10,10 @@ import {
   userGroups,
 } from '../region/geometry.js';
 import { memberState } from '../region/words.js';
-import { type BatchAnswer, load, read } from '../transport/step.js';
+import { type BatchAnswer, read } from '../transport/step.js';
 import { type Counts, countPages } from './counts.js';
 import { type DataImage, readDataImage } from './data-image.js';
+import { type LockImage, readLock } from './lock-image.js';
 import { type LogImage, readLog } from './log-image.js';
 import { type MemberImage, readMemberImages } from './member-image.js';
 import { NamedPages } from './named-pages.js';
@@ -53,7 +54,7 @@ export function* readImage(size: number): Protocol<RegionImage> {
   const principals = new BigUint64Array(geometry.principalSlots + 1);
   yield* fill(geometry.principalOffset, principals);
   const members = yield* readMemberImages(geometry);
-  const lock = (yield* surely(load(geometry.controlOffset + controlFields.lock))) as bigint;
+  const lock = yield* readLock(geometry);
   const log = yield* readLog(geometry);
   return { size, superblock, data, tables: new Tables({ geometry, words, principals, members, lock, log }) };
 }
@@ -92,7 +93,7 @@ interface Bytes {
   readonly words: Uint32Array;
   readonly principals: BigUint64Array;
   readonly members: readonly MemberImage[];
-  readonly lock: bigint;
+  readonly lock: LockImage;
   readonly log: LogImage;
 }
 
@@ -104,7 +105,7 @@ export class Tables implements Bytes {
   /** By number; 0 is unused. */
   readonly principals: BigUint64Array;
   readonly members: readonly MemberImage[];
-  readonly lock: bigint;
+  readonly lock: LockImage;
   readonly log: LogImage;
   /** Whose words are whose. */
   readonly standings: Standings;

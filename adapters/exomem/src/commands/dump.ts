@@ -14,6 +14,7 @@ import { parseRegion } from '../command/location.js';
 import { parseMember } from '../command/number.js';
 import { dumpGroups } from '../dump/groups.js';
 import { type Dump, line } from '../dump/line.js';
+import { dumpLock } from '../dump/lock.js';
 import { dumpArena, dumpLog } from '../dump/log.js';
 import { dumpMembers, dumpPrincipals, memberLine, principalLine } from '../dump/members.js';
 import { dumpSuperblock, findSuperblock } from '../dump/superblock.js';
@@ -72,6 +73,7 @@ async function* lines(image: RegionImage, flags: DumpFlags, member: number | und
     yield* dumpMembers(image, geometry);
     yield* dumpPrincipals(image, geometry);
   }
+  if (all || flags.groups) yield* dumpLock(image, geometry);
   if (all || flags.groups) yield* dumpGroups(image, geometry);
   if (all || flags.log) yield* dumpLog(image, geometry);
 }

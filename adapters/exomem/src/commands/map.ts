@@ -1,4 +1,12 @@
-import { type Client, type Occupancy, readOccupancy } from '@exomem/core';
+import {
+  type Client,
+  controlFields,
+  decodeLock,
+  loadWord,
+  lockState,
+  type Occupancy,
+  readOccupancy,
+} from '@exomem/core';
 import type { Context } from '../command/context.js';
 import { paint, type Style } from '../command/output.js';
 import { formatSize } from '../command/quantity.js';
@@ -18,7 +26,7 @@ export async function map(context: Context, text: string | undefined): Promise<v
   await using client = await context.look(url);
   const occupancy = await client.run(readOccupancy(client.geometry));
   const owners = ownersOf(occupancy, await Roster.read(client));
-  if (output.json) return output.value(plain(url, client, occupancy, owners));
+  if (output.json) return output.value({ ...plain(url, client, occupancy, owners), lock: await lockOf(client) });
   const { columns = Number(process.env['COLUMNS']) || 80, rows } = process.stdout;
   const width = Math.max(8, columns - margin);
   const height = rows === undefined ? mostRows : Math.max(4, rows - owners.length - 8);
@@ -38,6 +46,8 @@ export async function map(context: Context, text: string | undefined): Promise<v
     `utilisation ${percent(occupancy.utilisation)}, fragmentation ${percent(occupancy.fragmentation)}:` +
       ` the longest free run is ${formatSize(largestRun * pageSize)}`,
   );
+  const lock = await lockOf(client);
+  if (lock !== undefined) output.line(lockLine(lock));
   output.line(
     paint('dim', `one place is ${formatSize(cellBytes)}; small letters, + and _: less than half of it in use`),
   );
@@ -109,6 +119,21 @@ class Marks {
     rows.push(['-', formatSize(reserveGroups * groupPages * pageSize), '', 'reserve for the namespace; = is in use']);
     return rows;
   }
+}
+
+/** The lock of the table; undefined where none rules. */
+async function lockOf(
+  client: Client,
+): Promise<{ readonly holder: number | null; readonly committed: boolean } | undefined> {
+  const { geometry } = client;
+  if (geometry.redoBytes === 0) return undefined;
+  const { state, holder } = decodeLock(await client.run(loadWord(geometry.controlOffset + controlFields.lock)));
+  return { holder: state === lockState.free ? null : holder, committed: state === lockState.commit };
+}
+
+function lockLine({ holder, committed }: NonNullable<Awaited<ReturnType<typeof lockOf>>>): string {
+  if (holder === null) return 'nobody holds the lock of the table';
+  return `member ${holder} holds the lock of the table${committed ? ', and has committed' : ''}`;
 }
 
 function percent(share: number): string {

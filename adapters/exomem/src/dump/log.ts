@@ -32,7 +32,7 @@ export async function* dumpLog(image: RegionImage, geometry: Geometry): Dump {
     version,
     page,
   });
-  if (lock !== 0n) yield line('lock', `lock: ${hex(lock)}`, { word: hex(lock) });
+  if (lock !== 0n && geometry.redoBytes === 0) yield line('lock', `lock: ${hex(lock)}`, { word: hex(lock) });
   if (page !== 0) yield* dumpSnapshot(image, geometry, page);
   const words = await readWords(image, geometry.logOffset, geometry.logSlots);
   // In the order of the log: the slots of the lap before come first.

@@ -16,7 +16,7 @@ export const root = overTables(
       found.damage(`the root is ${hex(log.root)}: it points at a snapshot, and was never swung`, tables.rootAt);
     const problem = log.snapshot?.problem;
     if (problem !== undefined) found.damage(problem.what, problem.where);
-    if (tables.lock !== 0n && tables.geometry.redoBytes === 0)
-      found.damage(`the lock word is ${hex(tables.lock)}, and nothing in this region is locked`, tables.lockAt);
+    if (tables.lock.word !== 0n && !tables.lock.rules)
+      found.damage(`the lock word is ${hex(tables.lock.word)}, and nothing in this region is locked`, tables.lockAt);
   },
 );

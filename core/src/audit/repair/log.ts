@@ -18,7 +18,7 @@ export function* cureLog(patient: Patient): Protocol<Mend[]> {
   if (damage.some(({ oracle }) => oracle === 'root')) {
     // Where a lock rules the word is the lock, and says what was committed.
     if (tables.geometry.redoBytes === 0) {
-      mends.push(...mendWord('root', 'the lock word is not used', tables.lockAt, tables.lock, 0n));
+      mends.push(...mendWord('root', 'the lock word is not used', tables.lockAt, tables.lock.word, 0n));
     }
     const root = yield* rightRoot(patient);
     const what = `the root points at ${decodeRoot(root).page === 0 ? 'nothing' : 'the snapshot that is whole'}`;

@@ -1,11 +1,13 @@
 import { exchangeSurely } from '../../policy/resolve.js';
 import type { Protocol } from '../../protocol/protocol.js';
+import { groupWordOffset } from '../../region/geometry.js';
 import { memberState } from '../../region/words.js';
 import { type Audit, type AuditOptions, auditRegion } from '../audit.js';
 import type { Finding } from '../finding.js';
 import type { RegionImage } from '../image.js';
 import { cureGates } from './gates.js';
 import { cureGroups } from './groups.js';
+import { cureLock, underLock } from './lock.js';
 import { cureLog } from './log.js';
 import { cureMembers } from './members.js';
 import type { Mend, Patient } from './mend.js';
@@ -47,7 +49,17 @@ export function* repairRegion(size: number, options: RepairOptions = {}): Protoc
   if (options.dryRun) return { before, mends: plan.mends, missed: [], after: plan.after };
   const mends: Mend[] = [];
   const missed: Mend[] = [];
-  for (const mend of plan.mends) ((yield* apply(mend)) ? mends : missed).push(mend);
+  const { mend: first, table } = byTable(plan);
+  const applyAll = function* (all: readonly Mend[]): Protocol<void> {
+    for (const mend of all) ((yield* apply(mend)) ? mends : missed).push(mend);
+  };
+  yield* applyAll(first);
+  const { block } = plan.after.image.superblock;
+  if (block === undefined || block.geometry.redoBytes === 0 || table.length === 0) yield* applyAll(table);
+  else
+    yield* underLock(block.geometry, { wait: block.wait, deserted: !isAttended(plan.after.image) }, () =>
+      applyAll(table),
+    );
   return { before, mends, missed, after: yield* auditRegion(size, options) };
 }
 
@@ -107,7 +119,7 @@ function* cures(image: RegionImage, damage: readonly Finding[], parts: readonly 
   const { tables } = image;
   // What the tables are is known when the superblock is.
   if (mends.length > 0 || tables === undefined) return mends;
-  const attended = tables.members.some(({ state }) => state === memberState.joining || state === memberState.active);
+  const attended = isAttended(image);
   let kept = false;
   for (let principal = 1; principal < tables.principals.length; principal++) {
     const word = tables.standings.principal(principal)!;
@@ -116,11 +128,26 @@ function* cures(image: RegionImage, damage: readonly Finding[], parts: readonly 
   const patient: Patient = { image, tables, damage, deserted: !attended && !kept };
   if (parts.includes('log')) mends.push(...(yield* cureLog(patient)));
   if (mends.length > 0 || !parts.includes('tables')) return mends;
-  mends.push(...(yield* cureMembers(patient)), ...curePrincipals(patient));
+  mends.push(...cureLock(patient), ...(yield* cureMembers(patient)), ...curePrincipals(patient));
   // Whose a group is depends on those.
   if (mends.length === 0) mends.push(...cureGroups(patient));
   if (mends.length === 0) mends.push(...cureGates(patient));
   return mends;
+}
+
+/** Mends of the table of groups, and the others, which come first. */
+function byTable({ mends, after }: Plan): { readonly mend: readonly Mend[]; readonly table: readonly Mend[] } {
+  const geometry = after.image.tables?.geometry;
+  const isTable = ({ changes }: Mend): boolean =>
+    geometry !== undefined &&
+    changes.some(
+      ({ offset }) => offset >= geometry.groupOffset && offset < groupWordOffset(geometry, geometry.groupCount),
+    );
+  return { mend: mends.filter((mend) => !isTable(mend)), table: mends.filter(isTable) };
+}
+
+function isAttended({ tables }: RegionImage): boolean {
+  return tables?.members.some(({ state }) => state === memberState.joining || state === memberState.active) ?? false;
 }
 
 function damageOf(findings: readonly Finding[]): Finding[] {

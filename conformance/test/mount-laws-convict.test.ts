@@ -8,7 +8,10 @@ const test = suite('file systems that break laws');
 
 for (const { id, law, subject } of mountMutants) {
   test(`${law} convicts ${id}`, async (): Promise<void> => {
-    const report = await conform({ kind: 'mount', mount: subject }, { laws: [law], seed: 5, budget: 30_000 });
+    const report = await conform(
+      { kind: 'mount', mount: subject },
+      { laws: [law], seed: 5, budget: 30_000, patience: 15_000 },
+    );
     const [verdict] = report.laws;
     if (verdict!.status === 'skipped') return assert.match(verdict!.reason!, 'there is no python3');
     assert.is(verdict!.status, 'failed', `${law} says nothing against it`);

@@ -7,8 +7,8 @@ import { historyMutants, soundHistory } from './mutants/histories.js';
 import type { Mutant } from './mutants/mutant.js';
 import { allLaws, hunt, killed, killersOf, mutants, rowText } from './mutants/table.js';
 
-// Mutants of transports, policies and protocols are hunted in the tests of those: transport-laws-convict, policy-laws-convict and
-// exhaustive-bounded. All of them with several seeds: npm run mutants
+// Mutants of transports, policies, protocols and file systems are hunted in the tests of those: transport-laws-convict, policy-laws-convict,
+// exhaustive-bounded and mount-laws-convict. All of them with several seeds: npm run mutants
 const test = suite('mutants');
 const command = (...args: string[]) =>
   promisify(execFile)(process.execPath, [new URL('./mutants/index.js', import.meta.url).pathname, ...args]);
@@ -21,6 +21,7 @@ test('there are many, of every kind, and none is there twice', () => {
   assert.equal([...new Set(mutants.map(({ of }) => of))].sort(), [
     'codec',
     'history',
+    'mount',
     'policy',
     'protocol',
     'transport',

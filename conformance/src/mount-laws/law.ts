@@ -46,6 +46,8 @@ export interface MountTrial {
     values: fc.Arbitrary<T>,
     check: (value: T, place: Place) => Promise<void>,
     tell: (value: T) => string,
+    /** So many times as many cases: where few of them come to what may go wrong. */
+    times?: number,
   ): Promise<void>;
 }
 
@@ -116,10 +118,11 @@ class Trial implements MountTrial {
     values: fc.Arbitrary<T>,
     check: (value: T, place: Place) => Promise<void>,
     tell: (value: T) => string,
+    times = 1,
   ): Promise<void> {
     const inside = (value: T): Promise<void> => this.once((place) => check(value, place));
     // Longer than a call that hangs, so that it is told which.
-    const effort = { ...this.effort, patience: 2 * this.effort.patience };
+    const effort = { ...this.effort, runs: times * this.effort.runs, patience: 2 * this.effort.patience };
     return holdProperty(this.#draft, { name: mountName(this.subject) }, effort, { values, check: inside, tell });
   }
 

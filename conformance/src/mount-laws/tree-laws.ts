@@ -27,6 +27,7 @@ async function holdTree(trial: MountTrial, weights: Weights, shape: { depth: num
       await play.end();
     },
     (steps) => programText(steps.map((step) => ({ text: treeStepText(step) }))),
+    4,
   );
 }
 

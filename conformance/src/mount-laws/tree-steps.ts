@@ -23,12 +23,18 @@ export function treeSteps(
   weights: { readonly [K in TreeStepKind]?: number },
   { depth, across }: { readonly depth: number; readonly across: boolean },
 ): fc.Arbitrary<TreeStep[]> {
-  const path = fc.array(name, { minLength: 1, maxLength: depth });
+  // Most are short: so that they meet, and what they need is there.
+  const path = fc.oneof(
+    ...Array.from({ length: depth }, (_, at) => ({
+      weight: 2 ** (depth - at),
+      arbitrary: fc.array(name, { minLength: at + 1, maxLength: at + 1 }),
+    })),
+  );
   const side: fc.Arbitrary<Side> = across ? fc.constantFrom(0, 1) : fc.constant(0);
   const steps = (kind: TreeStepKind): fc.Arbitrary<TreeStep> => {
     if (kind === 'write') return fc.record({ do: fc.constant(kind), side, path, length });
     if (kind === 'rename' || kind === 'link') return fc.record({ do: fc.constant(kind), side, from: path, to: path });
-    if (kind === 'list') return fc.record({ do: fc.constant(kind), side, path: fc.array(name, { maxLength: depth }) });
+    if (kind === 'list') return fc.record({ do: fc.constant(kind), side, path: fc.oneof(fc.constant([]), path) });
     return fc.record({ do: fc.constant(kind), side, path });
   };
   const choices = Object.entries(weights).map(([kind, weight]) => ({ weight, arbitrary: steps(kind as TreeStepKind) }));

@@ -1,6 +1,6 @@
 /**
  * Seeded bugs, and what kills each: `npm run mutants -- [PATTERN ...] [--seeds N] [--seed FIRST] [--quick] [--json]`. A pattern is part
- * of a mutant's name or its ground (transport, policy, protocol, codec, history). It ends with 1 if a mutant lives, or if all
+ * of a mutant's name or its ground (transport, policy, protocol, codec, history, mount). It ends with 1 if a mutant lives, or if all
  * are hunted and a law kills none; `--quick` leaves the slow ones out, and hunts with less effort.
  */
 import { parseArgs } from 'node:util';

@@ -1,7 +1,7 @@
 import { type Law, LawBroken } from '@exomem/conformance';
 
 /** What a seeded bug is a change of. */
-export type Ground = 'transport' | 'policy' | 'protocol' | 'codec' | 'history';
+export type Ground = 'transport' | 'policy' | 'protocol' | 'codec' | 'history' | 'mount';
 
 /** A seeded bug: a small change of something that is right, and the law that has to notice. */
 export interface Mutant {

@@ -1,9 +1,10 @@
-import { policyLaws, transportLaws } from '@exomem/conformance';
+import { mountLaws, policyLaws, transportLaws } from '@exomem/conformance';
 import { atomic } from '@exomem/core';
 import { always, atTheEnd, grows } from '../../hunt/exhaustive/invariants.js';
 import { loopbackSubject } from '../fixtures/loopback-subject.js';
 import { codecLaws, codecMutants } from './codecs.js';
 import { historyMutants } from './histories.js';
+import { mountMutants } from './mounts.js';
 import type { Kill, Mutant } from './mutant.js';
 import { policyMutants } from './policies.js';
 import { protocolMutants } from './protocols.js';
@@ -15,6 +16,7 @@ export const mutants: readonly Mutant[] = [
   ...protocolMutants,
   ...codecMutants,
   ...historyMutants,
+  ...mountMutants,
 ];
 
 /** What became of a mutant with one seed. */
@@ -56,6 +58,7 @@ export function allLaws(): { readonly of: string; readonly id: string; readonly 
       'search',
       searched.sort((one, other) => one.id.localeCompare(other.id, 'en', { numeric: true })),
     ),
+    ...laws('mount', mountLaws('/tmp')),
     ...laws('codec', codecLaws),
     ...laws('history', [
       { id: 'linearizable-words', sentence: 'Each word behaves as if one thing happened to it at a time.' },

@@ -15,6 +15,7 @@ export { standstillWaits, Vigil } from './client/vigil.js';
 export type { MemoryWindow } from './client/windows.js';
 export * from './coordination/redo-record.js';
 export * from './errors.js';
+export { joinConfigured, leaveConfigured, OwnLine, registerConfigured } from './message/configured.js';
 export { barrier, Correspondence } from './message/correspondence.js';
 export { Grantor, isAlive, type Participant } from './message/grantor.js';
 export * from './namespace/arena.js';

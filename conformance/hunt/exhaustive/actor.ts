@@ -27,6 +27,7 @@ import {
   interrupted,
   isExomemError,
   isKept,
+  joinConfigured,
   joinMember,
   judgeSuspects,
   keepNot,
@@ -38,6 +39,7 @@ import {
   migratePrincipal,
   NamespaceReplica,
   now,
+  OwnLine,
   type Protocol,
   pageOffset,
   principalState,
@@ -47,6 +49,7 @@ import {
   readPrincipals,
   recoverMember,
   recoverPrincipals,
+  registerConfigured,
   registerPrincipal,
   reincarnate,
   renew,
@@ -130,7 +133,9 @@ export class Actor {
     this.allocator = this.plot.policy.create({ geometry, identity, wipe: this.plot.wipe });
     if (this.plot.policy === message) {
       const { slot, incarnation } = member;
-      this.correspondence = new Correspondence({ geometry, slot, incarnation }, this.plot.patience);
+      // Who looks at the end clears up by other means.
+      const rule = this.plot.configured && this.name !== 'Z' ? { configured: true } : {};
+      this.correspondence ??= new Correspondence({ geometry, slot, incarnation, ...rule }, this.plot.patience);
       this.#coordinator = this.correspondence;
     }
     this.replica = before ?? new NamespaceReplica(geometry);
@@ -361,6 +366,19 @@ export class Actor {
     const line = (yield* readPrincipals(geometry)).find(({ principal }) => principal === identity.principal)!;
     if (line.state === principalState.active) yield* condemn(geometry, line);
     yield* this.declareDead(member.slot);
+  }
+
+  /** Joins as a member number that it is configured to be. */
+  joinsAs(number: number): this {
+    return this.does(`joins as member ${number}`, () => this.joinAs(number));
+  }
+  *joinAs(number: number): Protocol<void> {
+    const { geometry, patience } = this.plot;
+    const member = yield* joinConfigured(geometry, number, introduction, 'revoke');
+    const { slot, incarnation } = member;
+    this.correspondence = new Correspondence({ geometry, slot, incarnation, configured: true }, patience);
+    yield* new OwnLine(geometry, slot).coordinate(activate(geometry, member));
+    this.enter(member, yield* registerConfigured(geometry, member, this.correspondence));
   }
 
   /** Answers requests, where words change by messages, if it has or can have the seat. */

@@ -156,4 +156,11 @@ export const messageMutants: readonly Mutant[] = [
       return result.map((word, at) => (isGroup(actor, step.steps[at]!.offset) && word === given ? nobodys : word));
     },
   },
+  {
+    name: 'who joins again as a number does not shut out who had it',
+    search: 'message-again',
+    invariant: 'I2',
+    slow: true,
+    step: (step) => (step.op === 'revoke' ? nothing : step),
+  },
 ];

@@ -66,6 +66,8 @@ export interface PlotOptions {
   readonly time?: (client: number, clock: number) => number;
   /** Whose words change how. Default `atomic`. */
   readonly policy?: AllocationPolicy;
+  /** Member numbers are configured: nothing but own words changes. */
+  readonly configured?: boolean;
   /** Looks at the answer to a request before it is given up, where words change by messages. */
   readonly patience?: number;
   readonly mutation?: Mutation;
@@ -86,6 +88,7 @@ export class Plot implements Scene<Holdings, Heard> {
   readonly exclusion: 'revoke' | 'wait';
   readonly policy: AllocationPolicy;
   readonly patience: number;
+  readonly configured: boolean;
   readonly wipe: boolean;
   readonly mutation: Mutation | undefined;
   readonly auditor: Auditor | undefined;
@@ -106,6 +109,7 @@ export class Plot implements Scene<Holdings, Heard> {
     this.exclusion = options.exclusion ?? 'revoke';
     this.policy = options.policy ?? atomic;
     this.patience = options.patience ?? 2;
+    this.configured = options.configured ?? false;
     this.wipe = options.wipe ?? false;
     this.mutation = options.mutation;
     this.auditor = options.auditor;

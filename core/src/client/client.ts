@@ -2,6 +2,8 @@
 import { Observable } from 'rxjs/internal/Observable';
 import { Subject } from 'rxjs/internal/Subject';
 import { ExomemError, isExomemError } from '../errors.js';
+import { joinConfigured, leaveConfigured, needsExchange, OwnLine, registerConfigured } from '../message/configured.js';
+import { Correspondence } from '../message/correspondence.js';
 import { RecordArena } from '../namespace/arena.js';
 import type { Inode } from '../namespace/inode.js';
 import type { FileExtent, FileOwner } from '../namespace/operation.js';
@@ -29,7 +31,7 @@ import {
   registerPrincipal,
 } from '../protocol/membership.js';
 import type { Protocol } from '../protocol/protocol.js';
-import { type Bench, run, runSync, type Surroundings } from '../protocol/runner.js';
+import { type Bench, run, runAsync, runSync, type Surroundings } from '../protocol/runner.js';
 import { arenaHalf, type Geometry } from '../region/geometry.js';
 import { compatible, type Superblock } from '../region/superblock.js';
 import { memberState } from '../region/words.js';
@@ -72,6 +74,11 @@ export interface ClientOptions extends CallOptions {
   /** What `exomem members` shows; at most 32 bytes of UTF-8. */
   readonly label?: string;
   readonly pid?: number;
+  /**
+   * The member number that this program is configured to be, where they are configured: another for each; 0 coordinates. Not to
+   * be given where they are won.
+   */
+  readonly member?: number;
   /** Milliseconds of silence after which a connection counts as lost. */
   readonly silence?: number;
   /** Milliseconds that an allocation waits for space that others may give back, before it says RegionFull. Default 1,500. */
@@ -159,7 +166,7 @@ export class Client implements AsyncDisposable, Owner {
       surroundings: this.surroundings,
       tell,
       attend: async (behind) => {
-        if (this.#allocator !== undefined) await this.#duties.attend(behind);
+        if (this.#allocator !== undefined && !this.superblock.configured) await this.#duties.attend(behind);
       },
       wish: (wanted) => this.#duties.wish(wanted),
       mourn: (error) => this.#mourn(error),
@@ -223,6 +230,7 @@ export class Client implements AsyncDisposable, Owner {
           where: url,
         });
       }
+      if (role !== 'observer') checkMembers(block, session, options);
       const leased = exclusionOf(session.capabilities, block) === 'wait' ? new LeasedSession(session) : undefined;
       // Whoever only looks reads words, which are the format's, whatever policy changes them.
       const policy = role === 'observer' ? atomic : await findPolicy(block, options.policy, options.registered);
@@ -241,7 +249,7 @@ export class Client implements AsyncDisposable, Owner {
       if (leased !== undefined) leased.lease = () => client.lease();
       await client.refresh();
       const { heartbeat } = options;
-      if (heartbeat !== undefined && role !== 'observer') {
+      if (heartbeat !== undefined && role !== 'observer' && !block.configured) {
         const lane = { url, clientId, lane: heartbeatLane, silence };
         await client.#life.pass((leaseEnd) => heartbeat(client.#heart, lane, leaseEnd));
       }
@@ -256,9 +264,13 @@ export class Client implements AsyncDisposable, Owner {
     const { geometry } = this;
     const session = await this.#connect(heartbeatLane, call);
     const issued = this.surroundings.now();
-    const member = await run(joinMember(geometry, introduction), this.#bench);
-    this.#member = member;
     const { superblock, exclusion } = this;
+    const { configured } = superblock;
+    const join = configured
+      ? joinConfigured(geometry, this.#options.member, introduction, exclusionOf(this.session.capabilities, superblock))
+      : joinMember(geometry, introduction);
+    const member = await run(join, this.#bench);
+    this.#member = member;
     const coordinator = this.#policy.coordinate?.({ superblock, geometry, member, exclusion });
     const bare = this.#bench;
     this.#bench = { ...bare, coordinator };
@@ -274,7 +286,10 @@ export class Client implements AsyncDisposable, Owner {
         await run(this.replica.catchUp(), this.#bench);
       });
       await heartbeat.activate();
-      this.#identity = await run(registerPrincipal(geometry, member), this.#bench);
+      this.#identity =
+        coordinator instanceof Correspondence && configured
+          ? await runAsync(registerConfigured(geometry, member, coordinator), bare)
+          : await run(registerPrincipal(geometry, member), this.#bench);
       this.replica.writeAs({ identity: this.#identity, arena });
       const { placement } = this.#options;
       const { stopOnFail } = this.session.capabilities;
@@ -285,7 +300,7 @@ export class Client implements AsyncDisposable, Owner {
       }
     } catch (error) {
       await this.#end().catch(() => undefined);
-      await Promise.resolve(run(fenceSelf(geometry, member), this.#bench)).catch(() => undefined);
+      if (!configured) await Promise.resolve(run(fenceSelf(geometry, member), this.#bench)).catch(() => undefined);
       throw error;
     }
   }
@@ -304,6 +319,7 @@ export class Client implements AsyncDisposable, Owner {
       geometry,
       lease: superblock.lease,
       interval: Math.min(superblock.lease / 3, role === 'steward' ? stewardTick : clientTick),
+      coordinator: superblock.configured ? new OwnLine(geometry, this.#member!.slot) : undefined,
       standing: () => ({ applied: this.pins.lowest(replica.index), index: replica.index }),
     };
   }
@@ -338,7 +354,7 @@ export class Client implements AsyncDisposable, Owner {
   /** What keeps late steps of the dead from doing harm here. */
   get exclusion(): Exclusion {
     const found = exclusionOf(this.session.capabilities, this.superblock);
-    return found === 'wait' && this.#policy.writes ? 'none' : found;
+    return this.superblock.configured || (found === 'wait' && this.#policy.writes) ? 'none' : found;
   }
   /** Whether pages are zeroed here before they become free. */
   get wipes(): boolean {
@@ -361,6 +377,7 @@ export class Client implements AsyncDisposable, Owner {
    * @throws `OutOfRange`, `RegionFull`, `Fragmented`, `Exists` (the name), `NotFound` (its directory), ...
    */
   async allocate(bytes: number, options: AllocateOptions = {}): Promise<Allocation> {
+    if (options.name !== undefined && this.superblock.configured) needsExchange('a name');
     return Allocation.create(this, this.allocator, bytes, options);
   }
 
@@ -394,12 +411,14 @@ export class Client implements AsyncDisposable, Owner {
   /** Registers an application, whose memory can move to another client. See {@link Applications.register}. */
   register(options: { keep?: number } = {}): Promise<Application> {
     this.check();
+    if (this.superblock.configured) needsExchange('an application');
     return this.#applications.register(options.keep ?? 0);
   }
 
   /** Takes over an application that was kept, or handed to this client. See {@link Applications.adopt}. */
   adopt(principal: number): Promise<Application> {
     this.check();
+    if (this.superblock.configured) needsExchange('an adoption');
     return this.#applications.adopt(principal);
   }
 
@@ -410,6 +429,7 @@ export class Client implements AsyncDisposable, Owner {
 
   /** Asks the member that acts for an application to move it to another. Whether the request was left with it. */
   askToMigrate(principal: number, slot: number): Promise<boolean> {
+    if (this.superblock.configured) needsExchange('an application');
     return this.#applications.askToMigrate(principal, slot);
   }
 
@@ -607,6 +627,7 @@ export class Client implements AsyncDisposable, Owner {
 
   /** Appends to the log. See {@link NamespaceReplica.append}. */
   async append(draft: Draft): Promise<number> {
+    if (this.superblock.configured) needsExchange('a name');
     this.mustBeMember();
     return this.#replicaLock.run(async () => {
       const index = await this.run(this.replica.append(draft));
@@ -629,6 +650,7 @@ export class Client implements AsyncDisposable, Owner {
 
   /** Cuts a snapshot of the namespace, which truncates the log. */
   async snapshot(): Promise<void> {
+    if (this.superblock.configured) needsExchange('a snapshot');
     await this.runOnLog(this.replica.snapshot());
     if (this.#events.observed) this.#events.next({ type: 'snapshot', index: this.replica.root.index });
   }
@@ -658,6 +680,7 @@ export class Client implements AsyncDisposable, Owner {
    * wait.
    */
   async kick(slot: number, incarnation?: number): Promise<boolean> {
+    if (this.superblock.configured) needsExchange('to declare a member dead');
     const { exclusion } = this;
     if (exclusion === 'none') {
       throw new ExomemError('UnsupportedCapability', 'over this transport nobody can be shut out', {
@@ -751,6 +774,11 @@ export class Client implements AsyncDisposable, Owner {
     }
     await this.#applications.leave();
     await this.run(allocator.surrender());
+    if (this.superblock.configured) {
+      await this.#end();
+      await run(leaveConfigured(geometry, this.member, identity), this.#bench);
+      return;
+    }
     await this.runOnLog(bequeath(this, this.member, identity));
     await this.#attendance?.end(true);
     await this.#end();
@@ -759,4 +787,18 @@ export class Client implements AsyncDisposable, Owner {
     // The last one out closes the door.
     await this.run(collectLeavers(geometry)).catch(() => undefined);
   }
+}
+
+/** @throws `UnsupportedCapability`, `InvalidArgument`: nobody can join this region in this way. */
+function checkMembers({ configured }: Superblock, { capabilities, where }: Session, { member }: ClientOptions): void {
+  if (configured) return;
+  if (capabilities.atomics === 'none') {
+    throw new ExomemError(
+      'UnsupportedCapability',
+      'members of this region are won by compareExchange, and this transport only reads and writes',
+      { where, advice: 'format a region with the policy `message` and { configured: true } for it' },
+    );
+  }
+  if (member === undefined) return;
+  throw new ExomemError('InvalidArgument', 'the member numbers of this region are won, not configured', { where });
 }

@@ -1,3 +1,4 @@
+import type { Coordinator } from '../policy/policy.js';
 import { surely } from '../policy/resolve.js';
 import { activate, beat, bindingOf, type Member, resumeBeats } from '../protocol/membership.js';
 import { type Bench, run, type Surroundings } from '../protocol/runner.js';
@@ -31,6 +32,8 @@ export interface Heart {
   /** Milliseconds between two beats. */
   readonly interval: number;
   standing(): Standing;
+  /** How the words of its line change, where that is not by compareExchange. */
+  readonly coordinator?: Coordinator | undefined;
 }
 
 /**
@@ -86,7 +89,7 @@ export class InlineHeartbeat implements Heartbeat {
   constructor(heart: Heart, session: Session, surroundings: Surroundings) {
     this.#heart = heart;
     this.#session = session;
-    this.#bench = { session, surroundings };
+    this.#bench = { session, surroundings, coordinator: heart.coordinator };
   }
 
   /** The first beat of a member was to win its slot, which was asked for at `issued`. @throws `Fenced` */

@@ -50,6 +50,8 @@ export class Room {
   /** The same for whatever takes runs of so many pages from an allocator; made anew for each attempt. */
   async find<T>(pages: number, allocator: Allocator, claim: () => Protocol<T>): Promise<T> {
     const client = this.#client;
+    // Nobody can be asked there.
+    if (client.superblock.configured) return client.run(claim());
     const { duties, files, beat, missed } = this.#around;
     const { now, sleep } = client.surroundings;
     let deadline = 0;

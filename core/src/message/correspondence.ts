@@ -7,6 +7,7 @@ import { requestLimit, type WordExchange } from '../region/mailboxes.js';
 import { highHalf, ownerOf } from '../region/words.js';
 import type { BatchAnswer, MemoryStep, StepAnswer, WordStep } from '../transport/step.js';
 import { load, notRun, write } from '../transport/step.js';
+import { OwnLine } from './configured.js';
 import { actsFor, bytesOf, Grantor, type Participant } from './grantor.js';
 import { Mailbox } from './mailbox.js';
 
@@ -32,6 +33,8 @@ export class Correspondence implements Coordinator {
   readonly #me: Participant;
   readonly grantor: Grantor;
   readonly #mailbox: Mailbox;
+  /** Where nothing but own words change. */
+  readonly #line: OwnLine | undefined;
   /** High halves of words that are ours. */
   readonly #own = new Set<number>();
 
@@ -40,6 +43,7 @@ export class Correspondence implements Coordinator {
     this.#me = me;
     this.grantor = new Grantor(me);
     this.#mailbox = new Mailbox(me, this.grantor, patience);
+    this.#line = me.configured ? new OwnLine(me.geometry, me.slot) : undefined;
   }
 
   *coordinate<T>(protocol: Protocol<T>): Protocol<T> {
@@ -73,11 +77,12 @@ export class Correspondence implements Coordinator {
     switch (step.op) {
       case 'compareExchange':
         if (this.#isGroup(step)) return (yield* this.#run(batch([step])))[0] as bigint;
+        if (this.#line !== undefined) return yield* this.#line.step(step);
         return yield* this.#other(step);
       case 'batch':
-        if (step === barrier) return (yield* this.#exchange([], false)) as BatchAnswer;
+        if (step === barrier) return (yield* this.exchange([], false)) as BatchAnswer;
         if (step.steps.some((one) => this.#isGroup(one))) return yield* this.#run(step);
-        return yield step;
+        return this.#line === undefined ? yield step : yield* this.#line.step(step);
       case 'renew':
         yield step;
         // Whoever begins a new epoch asks next what became of what it did: that must be over.
@@ -135,7 +140,7 @@ export class Correspondence implements Coordinator {
       const changes = (steps.slice(at, end) as WordStep[]).map(({ offset, expected, desired }) => {
         return { group: (offset - this.#me.geometry.groupOffset) / 8, expected, desired };
       });
-      const found = yield* this.#exchange(changes, stopOnFail);
+      const found = yield* this.exchange(changes, stopOnFail);
       answer.push(...found);
       const failed = stopOnFail && found.some((word, index) => word !== changes[index]!.expected);
       if (failed) while (answer.length < steps.length) answer.push(notRun);
@@ -153,11 +158,19 @@ export class Correspondence implements Coordinator {
     return true;
   }
 
-  *#exchange(changes: readonly WordExchange[], stop: boolean): Protocol<bigint[]> {
+  /** Changes words that are not ours. What was found in each, as far as it went. @param changes at most `requestLimit` */
+  *exchange(changes: readonly WordExchange[], stop: boolean): Protocol<bigint[]> {
     if (this.grantor.seated) return yield* this.grantor.exchange(changes, stop);
     const found = yield* this.#mailbox.ask(changes, stop);
     if (!stop && found.length < changes.length) throw fenced('another client took over this principal');
     return found;
+  }
+
+  /** The same for any number, whatever becomes of each. */
+  *exchangeMany(changes: readonly WordExchange[]): Protocol<void> {
+    for (let at = 0; at < changes.length; at += requestLimit) {
+      yield* this.exchange(changes.slice(at, at + requestLimit), false);
+    }
   }
 
   /** Own words: each is read, and written, in order. Nobody else changes them meanwhile. */

@@ -14,7 +14,8 @@ export const message: AllocationPolicy = {
   feature: incompatible.message,
   writes: true,
   create: (context) => new GrantedAllocator(context),
-  coordinate: ({ geometry, member: { slot, incarnation } }) => new Correspondence({ geometry, slot, incarnation }),
+  coordinate: ({ superblock: { configured }, geometry, member: { slot, incarnation } }) =>
+    new Correspondence({ geometry, slot, incarnation, ...(configured ? { configured } : {}) }),
 };
 
 /** Reads what others have left only when nothing is granted to those any more. */

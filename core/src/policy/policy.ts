@@ -176,7 +176,7 @@ export interface PolicyContext {
 
 /** What a coordination is given, once its client is a member. */
 export interface CoordinationContext {
-  readonly superblock: Pick<Superblock, 'wait'>;
+  readonly superblock: Pick<Superblock, 'wait' | 'configured'>;
   readonly geometry: Geometry;
   readonly member: Pick<Member, 'slot' | 'incarnation'>;
   readonly exclusion: Exclusion;

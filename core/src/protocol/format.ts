@@ -51,6 +51,11 @@ export interface FormatOptions extends GeometryOptions {
   force?: boolean;
   /** Whose coordination rules the region, for good. Default `atomic`. */
   policy?: Pick<AllocationPolicy, 'name' | 'feature'>;
+  /**
+   * With the policy `message` alone: member numbers are configured, and once it is formatted nothing of the region is changed by
+   * compareExchange. It has no names then, and nobody is declared dead. For transports that only read and write.
+   */
+  configured?: boolean;
   /** Milliseconds; see the superblock. */
   lease?: number;
   delay?: number;
@@ -90,6 +95,9 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
   const drift = 10_000;
   const wait = options.wait ?? Math.ceil(((lease + delay) * (1_000_000 + drift)) / 1_000_000 / 100) * 100;
 
+  if (options.configured && rule.incompat !== incompatible.message) {
+    throw new ExomemError('InvalidArgument', 'member numbers are configured in regions of the policy `message` alone');
+  }
   const data = options.dataBytes === undefined ? undefined : planDataRegion(geometry, new Uint8Array(16));
   const states = data === undefined ? [stateOffset] : [stateOffset, data.offset + stateOffset];
   const found: bigint[] = [];
@@ -126,6 +134,7 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
     drift,
     wait,
     created: (yield wallClock) as bigint,
+    ...(options.configured ? { configured: true } : {}),
     ...(data === undefined ? {} : { data }),
   };
   const { groupOffset, groupCount, groupPages, pageSize } = geometry;

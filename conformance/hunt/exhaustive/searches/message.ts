@@ -229,4 +229,37 @@ export const messageSearches: readonly Subject[] = [
         plot.lossy.add(a.simulated);
       }),
   },
+  {
+    name: 'message-configured',
+    what: 'nothing but own words changes: A and B allocate, A frees, K is member 0 and answers three times; A dies anywhere, a reply of any is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      letters(options, { configured: true }, (plot) => {
+        const [k, a, b] = [plot.actor('K'), plot.actor('A'), plot.actor('B')];
+        plot.seat(k);
+        a.allocates(1).frees();
+        b.allocates(2);
+        k.attends(3);
+        plot.mortal.add(a.simulated);
+        for (const { simulated } of [a, b, k]) plot.lossy.add(simulated);
+      }),
+  },
+  {
+    name: 'message-again',
+    what: 'nothing but own words changes: A, member 1, has a group and allocates in it; C joins as that number at any time, and allocates; K is member 0 and answers three times; A dies anywhere, a reply of C or K is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      letters(options, { configured: true, groups: 1 }, (plot) => {
+        const [k, a] = [plot.actor('K'), plot.actor('A')];
+        const c = plot.actor('C', { outside: true });
+        plot.seat(k);
+        plot.lend(a, 0, 0x4000_0000);
+        plot.prepare(a.discovers());
+        a.allocates(1);
+        c.joinsAs(1).does('allocates', () => c.allocator?.allocate({ pages: 2, initialise: 'none' }));
+        k.attends(3);
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(c.simulated).add(k.simulated);
+      }),
+  },
 ];

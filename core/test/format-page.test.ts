@@ -8,6 +8,7 @@ import {
   decodeState,
   decodeSuperblock,
   encodeApplied,
+  encodeHold,
   encodeIntroduction,
   encodeMember,
   encodePrincipal,
@@ -273,7 +274,9 @@ test('the fields of the words are where the page says', () => {
   assert.is(pack('lap address', 0x3f_edcb, 0x3ff_1234_5678), encodeSlot(0x3f_edcb, 0x3ff_1234_5678));
   assert.is(pack('version page', 0xfed_cba9, 0xf_8765_4321), encodeRoot(0xfed_cba9, 0xf_8765_4321));
   assert.is(pack('nonce state', 0, superblockState.ready), BigInt(superblockState.ready));
-  assert.is(words.size, 7, 'no word is left out but the group word, whose bits have no width each');
+  const hold = { turn: 0xfed_cba9, incarnation, slot: 0xfedc };
+  assert.is(pack('turn incarnation slot', ...Object.values(hold)), encodeHold(hold));
+  assert.is(words.size, 8, 'no word is left out but the group word, whose bits have no width each');
 });
 
 test.run();

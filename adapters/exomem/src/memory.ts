@@ -4,14 +4,17 @@ import type {
   CallOptions,
   Client,
   ClientEvent,
+  HeldLock,
   ManyOptions,
   MemberLine,
   MemoryWindow,
   Namespace,
+  PathChange,
   PrincipalLine,
   RegionFile,
   Reservation,
   Usage,
+  WatchOptions,
 } from '@exomem/core';
 import { isExomemError } from '@exomem/core';
 import type { Observable } from 'rxjs';
@@ -111,6 +114,22 @@ export class Memory implements AsyncDisposable {
    */
   windows(): MemoryWindow[] {
     return this.client.windows();
+  }
+
+  /**
+   * Takes a lock by its name, a path; waits while another has it. Directories on the way to it are made. Whoever dies while it
+   * holds one loses it, once it is shut out: no write of it can land then any more.
+   * @throws `Aborted`, `DeadlineExceeded`, `InvalidArgument` (the path is a file of other things), ...
+   */
+  async lock(path: string, options: CallOptions = {}): Promise<HeldLock> {
+    const directory = path.slice(0, path.lastIndexOf('/'));
+    if (directory) await this.client.namespace.mkdir(directory, { recursive: true });
+    return this.client.lock(path, options);
+  }
+
+  /** What becomes of a path, and of the names in it if it is a directory, from the first `next()` on. */
+  watch(path: string, options: WatchOptions = {}): AsyncIterable<PathChange> {
+    return this.client.watch(path, options);
   }
 
   /** How full the region is, in pages, and who holds how many. */

@@ -52,6 +52,7 @@ import {
   registerConfigured,
   registerPrincipal,
   reincarnate,
+  releaseHold,
   renew,
   resumeBeats,
   type Step,
@@ -60,6 +61,7 @@ import {
   settleNames,
   surely,
   sweepDismissed,
+  takeHold,
   takeIn,
   Vigil,
   write,
@@ -181,7 +183,7 @@ export class Actor {
   }
 
   hold(): Holdings {
-    const { gone, left, appended, begun, leaseEnd } = this;
+    const { gone, left, appended, begun, leaseEnd, turn } = this;
     const member = this.member && { slot: this.member.slot, incarnation: this.member.incarnation };
     const identities = this.identities.map(({ principal, incarnation }) => ({ principal, incarnation }));
     const handles = this.handles.map(({ extent: { page, pages }, identity: { principal, incarnation } }) => {
@@ -203,6 +205,7 @@ export class Actor {
       sizes: [...this.sizes],
       most: this.#most,
       leaseEnd,
+      turn,
       looked: this.pins.length === 0 ? 0 : Math.min(...this.pins),
     };
   }
@@ -425,6 +428,60 @@ export class Actor {
           throw new Breach('I12', `${this.name} was given page ${extent.page + at}, and finds ${foreign} there`);
       }
     }
+  }
+
+  /** The turn at the lock that it holds, as far as it knows. */
+  turn: number | undefined;
+
+  /** Makes a lock of a file of one page. */
+  makesLock(name: string): this {
+    this.names(name, 1);
+    return this.does(`makes ${name} a lock`, () => {
+      const offset = this.#lockOf(name);
+      return offset === undefined ? undefined : surely(write(offset, new Uint8Array(16)));
+    });
+  }
+
+  #lockOf(name: string): number | undefined {
+    const [extent] = this.replica.state.lookup(1, name)?.extents ?? [];
+    return extent && pageOffset(this.plot.geometry, extent.page);
+  }
+
+  /** Takes a lock if it can be had; `surely`: it must. */
+  takes(name: string, must = false): this {
+    return this.does(
+      `takes the lock ${name}`,
+      () => {
+        const offset = this.#lockOf(name);
+        const { member, plot } = this;
+        return offset === undefined ? undefined : takeHold({ geometry: plot.geometry, offset, member });
+      },
+      (turn) => {
+        this.turn = turn;
+        if (turn !== undefined) this.#heard.push({ kind: 'locked' });
+        if (must && turn === undefined) throw new Breach('answer', `${this.name} cannot have the lock of the dead`);
+      },
+    );
+  }
+
+  /** Writes what the lock guards, if it has it. */
+  works(name: string): this {
+    return this.does(`works under the lock ${name}`, () => {
+      const offset = this.#lockOf(name);
+      if (this.turn === undefined || offset === undefined) return undefined;
+      return surely(write(offset + 16, new Uint8Array(8).fill(this.name.charCodeAt(0))));
+    });
+  }
+
+  /** Gives the lock back, if it has it. */
+  gives(name: string): this {
+    return this.does(`gives the lock ${name} back`, () => {
+      const { turn, member, plot } = this;
+      this.turn = undefined;
+      const offset = this.#lockOf(name);
+      if (turn === undefined || offset === undefined) return undefined;
+      return releaseHold({ geometry: plot.geometry, offset, member }, turn);
+    });
   }
 
   /** Zeroes about so many pages that nobody uses. */

@@ -63,6 +63,12 @@ export const always: readonly Invariant<(moment: Moment) => string | undefined>[
     check: leased,
   },
   {
+    id: 'N1',
+    sentence: 'Nobody holds a lock by name that another holds, unless one of them is shut out.',
+    from: 'told',
+    check: oneHolder,
+  },
+  {
     id: 'R3',
     sentence: 'A file that ends with its owner has no name when that has ended.',
     from: 'bytes',
@@ -80,6 +86,11 @@ export function touched(moment: Moment, who: Client, offset: number): string | u
   const bits = (Number(word & 0xffff_ffffn) >>> (30 - 2 * (page % groupPages))) & 3;
   if (principal !== 0 && bits === 3) return undefined;
   return `${who.name} writes to page ${page}, which shows ${bits} under principal ${principal}`;
+}
+
+function oneHolder(moment: Moment): string | undefined {
+  const holders = moment.clients.filter(({ turn, stands, gone }) => turn !== undefined && stands && !gone);
+  return holders.length < 2 ? undefined : `${holders.map(({ name }) => name).join(' and ')} hold the lock`;
 }
 
 /** Of what every member believes. */

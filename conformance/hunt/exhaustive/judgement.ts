@@ -290,7 +290,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
 
   epitaph(world: World<Holdings, Heard>, local: Local<Holdings, Heard>): string {
     const { held } = local.node;
-    const { own, identities, handles, begun, appended, sizes, most, member, gone, left, leaseEnd } = held;
+    const { own, identities, handles, begun, appended, sizes, most, member, gone, left, leaseEnd, turn } = held;
     const common = JSON.stringify([
       member,
       own,
@@ -303,6 +303,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
       gone,
       left,
       leaseEnd,
+      turn,
     ]);
     if (local.dead || local.fenced || member === undefined || gone || left) return common;
     // What it would say of a table that fits nothing: all that it believes of it.
@@ -340,6 +341,7 @@ export class Judgement implements Judge<Holdings, Heard>, Moment {
     const who = this.clients[change.actor]!;
     switch (heard.kind) {
       case 'asks':
+      case 'locked':
       case 'saw':
         return holders;
       case 'given':

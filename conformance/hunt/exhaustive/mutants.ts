@@ -674,6 +674,25 @@ export const mutants: readonly Mutant[] = [
   },
   ...messageMutants,
   {
+    name: 'a lock is taken from who is declared dead without shutting it out',
+    search: 'lock-of-three',
+    invariant: 'N1',
+    step: (step) => (step.op === 'revoke' ? nothing : step),
+  },
+  {
+    name: 'a lock counts as taken whatever its word was meanwhile',
+    search: 'lock',
+    invariant: 'N1',
+    answer: (step, result, actor) => {
+      if (!isBatch(step) || !Array.isArray(result)) return result;
+      return result.map((one, at) => {
+        const asked = step.steps[at]!;
+        const takes = asked.op === 'compareExchange' && asked.offset >= actor.plot.geometry.dataOffset;
+        return takes && typeof one === 'bigint' ? asked.expected : one;
+      });
+    },
+  },
+  {
     name: 'who cleans does not claim what it zeroes',
     search: 'clean',
     invariant: 'I9',

@@ -40,6 +40,8 @@ export interface Holdings {
   readonly looked: number;
   /** When its lease ends, by its own clock. */
   readonly leaseEnd: number;
+  /** The turn at a lock by name that it holds. */
+  readonly turn: number | undefined;
 }
 
 /** Something that a client was told. */
@@ -48,6 +50,8 @@ export type Heard =
   | { readonly kind: 'asks' }
   | ({ readonly kind: 'given'; readonly page: number; readonly word: bigint } & Owner)
   | { readonly kind: 'refused' }
+  /** It holds a lock by name. */
+  | { readonly kind: 'locked' }
   | ({ readonly kind: 'appended'; readonly index: number } & Owner)
   | { readonly kind: 'adopted'; readonly principal: number; readonly extents: readonly Extent[] }
   /** It read bytes of a file: that letter, of those that may be there. */

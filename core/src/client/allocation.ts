@@ -4,6 +4,7 @@ import type { AllocationRequest, Allocator, Extent } from '../policy/policy.js';
 import type { ReservedUnit } from '../policy/reserved.js';
 import { pageOffset } from '../region/geometry.js';
 import type { CallOptions } from '../transport/transport.js';
+import { type WatchOptions, wordChanges } from './changes.js';
 import type { Client } from './client.js';
 import type { RegionFile } from './file.js';
 import type { Owner } from './namespace.js';
@@ -202,6 +203,24 @@ export class Allocation implements AsyncDisposable {
     const offset = this.#at(position, source.byteLength);
     await this.client.lease();
     await this.client.writeBytes(offset, source);
+  }
+
+  /**
+   * The values of the 64-bit word at `position`, a multiple of 8: what it is now, and then each time that it is found changed.
+   * Values in between may be passed over.
+   * @throws `OutOfRange`, `Unaligned`, `StaleHandle`
+   */
+  watchWord(position: number, options: WatchOptions = {}): AsyncIterable<bigint> {
+    this.#range(position, 8);
+    const { client } = this;
+    const look = async (): Promise<bigint> => {
+      const bytes = new Uint8Array(8);
+      // A word that is read as bytes is whole, too.
+      await this.read(position, bytes);
+      return new DataView(bytes.buffer).getBigUint64(0, true);
+    };
+    if (position % 8 !== 0) throw new ExomemError('Unaligned', `${position} is no multiple of 8`);
+    return { [Symbol.asyncIterator]: () => wordChanges(client, look, options) };
   }
 
   /**

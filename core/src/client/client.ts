@@ -41,6 +41,7 @@ import { type AllocateOptions, Allocation } from './allocation.js';
 import type { Application } from './application.js';
 import { Applications } from './applications.js';
 import { Attendance } from './attendance.js';
+import { Changes, type PathChange, type WatchOptions } from './changes.js';
 import { Duties } from './duties.js';
 import type { ClientEvent } from './events.js';
 import { type Fate, FencedError, fateOf } from './fate.js';
@@ -49,6 +50,7 @@ import { type Heart, type HeartbeatMaker, InlineHeartbeat } from './heartbeat.js
 import { LeasedSession } from './leased-session.js';
 import { Life } from './life.js';
 import { Lock } from './lock.js';
+import { type HeldLock, Locks } from './locks.js';
 import { allocateAll, freeAll, type ManyOptions } from './many.js';
 import { Namespace, type Owner } from './namespace.js';
 import { Orphans } from './orphans.js';
@@ -122,6 +124,8 @@ export class Client implements AsyncDisposable, Owner {
   readonly #duties: Duties;
   readonly #room: Room;
   readonly #watch: Watch;
+  readonly #locks = new Locks(this);
+  readonly #changes = new Changes(this);
   #attendance: Attendance | undefined;
   #member: Member | undefined;
   #identity: Identity | undefined;
@@ -186,6 +190,7 @@ export class Client implements AsyncDisposable, Owner {
       removed: (inode, index) => this.#orphaned(inode, index),
     };
     this.replica.onReload = (before) => {
+      this.#changes.reload(this.state);
       this.#duties.doubtNames();
       for (const inode of this.#files.keys()) {
         const was = before.inodes.get(inode);
@@ -193,6 +198,7 @@ export class Client implements AsyncDisposable, Owner {
       }
     };
     this.replica.onRecord = (record) => {
+      this.#changes.record(record, this.state);
       if (this.#events.observed) {
         this.#events.next({
           type: 'record',
@@ -309,7 +315,10 @@ export class Client implements AsyncDisposable, Owner {
     if (this.#identity === undefined) return error;
     const { identity, allocator, applications, state } = this;
     const fate = fateOf({ identity, allocator, applications, state, files: [...this.#files.values()] });
-    return new FencedError(error.message, fate, { where: this.where, cause: error });
+    const fenced = new FencedError(error.message, fate, { where: this.where, cause: error });
+    this.#locks.lose(fenced);
+    this.#changes.end(fenced);
+    return fenced;
   }
 
   get #heart(): Heart {
@@ -422,6 +431,22 @@ export class Client implements AsyncDisposable, Owner {
     return this.#applications.adopt(principal);
   }
 
+  /**
+   * Takes a lock by its name, a path in the region; waits while another has it. It ends with this client: whoever died and is
+   * shut out holds nothing. See {@link HeldLock}.
+   * @throws `Aborted`, `DeadlineExceeded`, `NotFound` (its directory), `InvalidArgument` (that path is a file of other things),
+   * `UnsupportedCapability` (a transport without compareExchange)
+   */
+  lock(path: string, options: CallOptions = {}): Promise<HeldLock> {
+    this.check();
+    return this.#locks.take(path, options);
+  }
+
+  /** What becomes of a path, and of the names in it if it is a directory, from now on. Ends with the client. */
+  watch(path: string, options: WatchOptions = {}): AsyncIterable<PathChange> {
+    return this.#changes.watch(path, options);
+  }
+
   /** Applications that this client acts for. */
   get applications(): readonly Application[] {
     return this.#applications.all;
@@ -469,6 +494,7 @@ export class Client implements AsyncDisposable, Owner {
     const file = this.#files.get(inode.inode);
     if (file === undefined || this.#allocator === undefined) return;
     file.orphaned(inode);
+    this.#locks.removed(inode.inode);
     this.#orphans.add(file, index);
     queueMicrotask(() => this.#orphans.keep().catch((error) => this.#life.missed(error)));
   }
@@ -741,6 +767,7 @@ export class Client implements AsyncDisposable, Owner {
   async #leave(): Promise<void> {
     let lost: unknown;
     try {
+      if (!this.#life.over && this.#allocator !== undefined) await this.#locks.close();
       for (const file of [...this.#files.values()]) {
         await file.flush().catch((error) => {
           if (!isExomemError(error, 'StaleHandle')) lost ??= error;
@@ -753,6 +780,7 @@ export class Client implements AsyncDisposable, Owner {
       if (!interrupted(error) && !isExomemError(error, 'Fenced')) throw error;
     } finally {
       this.#closed = true;
+      this.#changes.end();
       // Whatever has failed above: nothing of it goes on.
       await this.#end().catch(() => undefined);
       this.#events.complete();

@@ -311,6 +311,14 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     .option('--interval <duration>', 'time between two looks', '1s');
 
   command(
+    'watch [path]',
+    'Tell what becomes of a file, or of a directory and the names in it, a line each, until Ctrl-C.',
+    ['exomem watch /inbox', 'exomem watch --once /ready && ./go', 'exomem watch /inbox --json | jq -r .path'],
+    async (context, path: string | undefined, options: { once?: boolean }) =>
+      (await import('../commands/watch.js')).watch(context, path, options),
+  ).option('--once', 'end with the first change');
+
+  command(
     'migrate <principal> <member> [region]',
     'Move an application to another member: the one that has it is asked, and gives it. No byte of it is copied.',
     [

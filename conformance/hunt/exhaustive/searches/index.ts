@@ -9,6 +9,7 @@ import { laneSearches } from './lanes.js';
 import { leaseSearches } from './lease.js';
 import { lifetimeSearches } from './lifetime.js';
 import { lockedSearches } from './locked.js';
+import { lockSearches } from './locks.js';
 import { logSearches } from './log.js';
 import { manySearches } from './many.js';
 import { memberSearches } from './members.js';
@@ -38,6 +39,7 @@ export const searches: readonly Subject[] = [
   ...deathSearches,
   ...restartSearches,
   ...leaseSearches,
+  ...lockSearches,
   ...lockedSearches,
   ...messageSearches,
 ];

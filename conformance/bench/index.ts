@@ -2,14 +2,14 @@
  * The benchmark: a table for people, JSON with `--json`. Each figure stands beside a baseline that ran in turn with it, so
  * the ratio means something on a machine that is shared; the absolute values mean little.
  *
- * `npm run bench -- [--json] [GROUP ...] [--trace FILE ...]`; groups: allocate, placement, round-trips, room, tcp,
- * mount, recovery, migrate. A trace is a file of allocations for `placement`.
+ * `npm run bench -- [--json] [GROUP ...] [--trace FILE ...]`; groups: allocate, many, placement, round-trips,
+ * scan, room, tcp, mount, recovery, migrate. A trace is a file of allocations for `placement`.
  */
 import { access } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import type { Row } from './row.js';
 
-const groups = ['allocate', 'placement', 'round-trips', 'room', 'tcp', 'mount', 'recovery', 'migrate'];
+const groups = ['allocate', 'many', 'placement', 'round-trips', 'scan', 'room', 'tcp', 'mount', 'recovery', 'migrate'];
 const { values, positionals: wanted } = parseArgs({
   options: { json: { type: 'boolean', default: false }, trace: { type: 'string', multiple: true, default: [] } },
   allowPositionals: true,

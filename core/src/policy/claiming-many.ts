@@ -149,13 +149,23 @@ export class ClaimingMany {
         if (page < 0 && anywhere) page = firstFit.place(table, need);
         if (page < 0) break;
         const kind = table.kindOf(page, need) ?? this.#claiming.refuse(page, need);
-        const group = Math.floor(page / this.#groupPages);
-        const owned = kind === 'started' ? table.ownedAt(group) : undefined;
-        const share = this.#share(group, owned, need, left, request.initialise);
-        if (owned === undefined) table.claim(group);
-        else owned.busy = true;
-        shares.push(share);
-        left -= share.indexes.length;
+        let group = Math.floor(page / this.#groupPages);
+        if (kind === 'started') {
+          const owned = table.ownedAt(group)!;
+          const share = this.#share(group, owned, need, left, request.initialise);
+          owned.busy = true;
+          shares.push(share);
+          left -= share.indexes.length;
+          continue;
+        }
+        // From there on through the free groups behind it: a placement is not asked about each of thousands.
+        do {
+          const share = this.#share(group, undefined, need, left, request.initialise);
+          table.claim(group);
+          shares.push(share);
+          left -= share.indexes.length;
+          group++;
+        } while (left > 0 && shares.length < batchWords && this.#isPlace(group, need));
       }
       done = true;
     } finally {
@@ -163,6 +173,12 @@ export class ClaimingMany {
       if (!done) for (const share of shares) this.#leave(share);
     }
     return shares;
+  }
+
+  /** Whether that group is nobody's, and runs fit into it. */
+  #isPlace(group: number, need: Need): boolean {
+    const page = group < this.#table.groups ? this.#table.placeInFree(group, need) : -1;
+    return page >= 0 && this.#table.kindOf(page, need) === 'free';
   }
 
   /** A share is not claimed after all. */

@@ -1,34 +1,54 @@
 import { bitsOf, ownerOf, pageBits } from '../region/words.js';
 import { looksGiven, type OwnedGroup } from './group-table.js';
 import type { Usage, Violation } from './policy.js';
+import { freePages } from './run-bits.js';
+
+/** What one principal has: groups, and pages in them. */
+interface OwnUsage {
+  groups: number;
+  room: number;
+  held: number;
+  withheld: number;
+}
 
 /** Counts a table of group words: `words` has two 32-bit halves a group, low first. */
 export function countUsage(words: Uint32Array, groupPages: number): Usage {
-  const usage = { total: (words.length / 2) * groupPages, free: 0, room: 0, held: 0, withheld: 0, largestRun: 0 };
-  const principals = new Map<number, { groups: number; room: number; held: number; withheld: number }>();
+  const groups = words.length / 2;
+  let free = 0;
+  let largestRun = 0;
   let run = 0;
-  for (let at = 0; at < words.length; at += 2) {
-    const low = words[at]!;
-    const { principal } = ownerOf(words[at + 1]!);
+  const principals = new Map<number, OwnUsage>();
+  /** The principal of the word before: neighbours often have the same. */
+  let last = 0;
+  let own: OwnUsage | undefined;
+  for (let group = 0; group < groups; group++) {
+    const low = words[2 * group]!;
+    const principal = words[2 * group + 1]! >>> 16;
     if (principal === 0) {
-      usage.free += groupPages;
+      free += groupPages;
       run += groupPages;
-      usage.largestRun = Math.max(usage.largestRun, run);
+      if (run > largestRun) largestRun = run;
       continue;
     }
     run = 0;
-    let own = principals.get(principal);
-    if (own === undefined) {
-      own = { groups: 0, room: 0, held: 0, withheld: 0 };
-      principals.set(principal, own);
+    if (principal !== last || own === undefined) {
+      last = principal;
+      own = principals.get(principal);
+      if (own === undefined) principals.set(principal, (own = { groups: 0, room: 0, held: 0, withheld: 0 }));
     }
+    const room = freePages(low, groupPages);
+    // 11 is 00 when all bits are turned over.
+    const withheld = freePages(~low, groupPages);
     own.groups++;
-    for (let index = 0; index < groupPages; index++) {
-      const bits = bitsOf(low, index);
-      const kind = bits === 0 ? 'room' : bits === pageBits.withheld ? 'withheld' : 'held';
-      own[kind]++;
-      usage[kind]++;
-    }
+    own.room += room;
+    own.withheld += withheld;
+    own.held += groupPages - room - withheld;
+  }
+  const usage = { total: groups * groupPages, free, room: 0, held: 0, withheld: 0, largestRun };
+  for (const { room, held, withheld } of principals.values()) {
+    usage.room += room;
+    usage.held += held;
+    usage.withheld += withheld;
   }
   return { ...usage, principals };
 }

@@ -170,7 +170,9 @@ export class Client implements AsyncDisposable, Owner {
       surroundings: this.surroundings,
       tell,
       attend: async (behind) => {
-        if (this.#allocator !== undefined && !this.superblock.configured) await this.#duties.attend(behind);
+        if (this.#allocator === undefined || this.superblock.configured) return;
+        await this.#duties.attend(behind);
+        await this.#room.lookAhead(this.#allocator).catch(missed);
       },
       wish: (wanted) => this.#duties.wish(wanted),
       mourn: (error) => this.#mourn(error),

@@ -2,6 +2,7 @@ import { isExomemError } from '../errors.js';
 import type { AllocationRequest, Allocator, Extent, Identity } from '../policy/policy.js';
 import { ask, readMembers } from '../protocol/membership.js';
 import type { Protocol } from '../protocol/protocol.js';
+import { userGroups } from '../region/geometry.js';
 import { memberState } from '../region/words.js';
 import type { Client } from './client.js';
 import type { Duties } from './duties.js';
@@ -14,6 +15,9 @@ const shortest = 5;
 const longest = 50;
 /** Milliseconds for which a region that was found full is taken for full. */
 const fullFor = 1000;
+
+/** Groups whose words are read at once. */
+const cheapScan = 65_536;
 
 /** What room needs of its client beside what everybody may ask of it. */
 export interface Surrounds {
@@ -59,7 +63,10 @@ export class Room {
     let pause = shortest;
     for (;;) {
       try {
-        return await client.run(claim());
+        const found = await client.run(claim());
+        this.#wanted = pages;
+        this.#askAhead(allocator);
+        return found;
       } catch (error) {
         const full = isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented');
         if (!full || now() < this.#fullUntil) throw error;
@@ -86,6 +93,33 @@ export class Room {
         await duties.judge();
       }
     }
+  }
+
+  /** Pages of the run that was allocated last, since the last look ahead; 0: none was. */
+  #wanted = 0;
+  #nextLook = 0;
+  #nextAhead = 0;
+
+  /** From time to time: who allocates looks whether others have taken what it takes for free. */
+  async lookAhead(allocator: Allocator): Promise<void> {
+    const { geometry, superblock, surroundings } = this.#client;
+    const time = surroundings.now();
+    if (this.#wanted === 0 || time < this.#nextLook || userGroups(geometry) > cheapScan) return;
+    this.#nextLook = time + superblock.lease / 3;
+    await this.#client.run(allocator.discover());
+    this.#askAhead(allocator);
+    this.#wanted = 0;
+  }
+
+  /** Asks for room before there is none: who is asked hears of it at its next beat, half a second later. */
+  #askAhead(allocator: Allocator): void {
+    const { geometry, surroundings } = this.#client;
+    const time = surroundings.now();
+    const scarce = (allocator.room ?? Number.POSITIVE_INFINITY) < geometry.groupPages;
+    // What is longer than a group is given by nobody.
+    if (!scarce || time < this.#nextAhead || this.#wanted > geometry.groupPages) return;
+    this.#nextAhead = time + askAgain;
+    this.#askAround(this.#wanted, allocator.identity).catch(this.#around.missed);
   }
 
   async #askAround(pages: number, { principal, incarnation }: Identity): Promise<void> {

@@ -31,6 +31,9 @@ export class FreeRuns {
     this.#blocks = Array.from({ length: Math.ceil(groups / blockGroups) }, () => new Block());
   }
 
+  /** How many there are. */
+  count = 0;
+
   has(group: number): boolean {
     return this.#free[group] === 1;
   }
@@ -39,6 +42,7 @@ export class FreeRuns {
     const value = free ? 1 : 0;
     if (this.#free[group] === value) return;
     this.#free[group] = value;
+    this.count += free ? 1 : -1;
     this.#blocks[Math.floor(group / blockGroups)]!.stale = true;
   }
 

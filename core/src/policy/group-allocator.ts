@@ -69,6 +69,9 @@ export class GroupAllocator implements Allocator {
   get empty(): boolean {
     return this.#words.none;
   }
+  get room(): number {
+    return this.#words.table.room;
+  }
   get held(): number {
     const { groupPages, owned } = this.#words.table;
     let held = 0;

@@ -260,6 +260,13 @@ export class GroupTable implements FreeSpace {
     this.observe(owned.group, high, low);
   }
 
+  /** Pages in groups that nobody owned when we looked last, and in own ones that are quiet. */
+  get room(): number {
+    let room = this.#free.count * this.groupPages;
+    for (let free = 1; free <= this.groupPages; free++) room += free * this.#ranks[free]!.size;
+    return this.#current === undefined ? room : room + freePages(this.#current.low, this.groupPages);
+  }
+
   /** What could be had: pages in groups that nobody owns and in own ones, and the longest run among them. */
   capacity(): { free: number; longest: number } {
     let free = 0;

@@ -153,6 +153,8 @@ export interface Allocator {
   readonly retired: boolean;
   /** Pages that are given out. */
   readonly held: number;
+  /** Pages that could be given out without asking anybody, as far as is known without a look. Absent: nobody can say. */
+  readonly room?: number;
   /** Whether this principal owns any group at all. */
   readonly empty: boolean;
   inspect(): Protocol<Usage>;

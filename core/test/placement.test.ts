@@ -1,5 +1,6 @@
 import {
   aligned,
+  alignedTo,
   bestFit,
   type Extent,
   firstFit,
@@ -67,7 +68,7 @@ const deeds = fc.array(
   { maxLength: 60, size: 'max' },
 );
 
-for (const placement of [...placements, ...strange]) {
+for (const placement of [...placements, { ...alignedTo(128 * 1024), name: 'aligned to less' }, ...strange]) {
   for (const groupPages of [16, 5]) {
     test(`${placement.name}, ${groupPages} pages a group: runs lie apart, inside and aligned; what fits is found`, () => {
       fc.assert(

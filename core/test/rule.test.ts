@@ -1,5 +1,7 @@
 import {
+  type Allocation,
   type AllocationPolicy,
+  aligned,
   atomic,
   Client,
   decodeSuperblock,
@@ -11,10 +13,12 @@ import {
   incompatible,
   isExomemError,
   type Placement,
+  placements,
   policyFor,
   ruleOf,
   ruler,
   runSync,
+  shippedPolicies,
   superblockBytes,
 } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
@@ -162,6 +166,33 @@ test("a client's allocations, and those of its applications, go where its placem
   const named = await client.allocate(3 * 4096, { name: '/file' });
   assert.match(named.explain(), /^the file \/file: 3 page\(s\) from page \d+ in group \d+: the lowest place/);
   await client.close();
+});
+
+test('each policy puts runs where the placement says: the two know nothing of each other', async () => {
+  for (const placement of placements) {
+    const courses: string[][] = [];
+    for (const policy of shippedPolicies) {
+      // What a policy keeps in the region costs groups: each has a hundred for its users.
+      const { groupCount } = region({ policy }).block.geometry;
+      const client = await region({ policy, reserveGroups: groupCount - 100 }).join({ placement });
+      const course: string[] = [];
+      const take = async (pages: number): Promise<Allocation> => {
+        const allocation = await client.allocate(pages * 4096, { initialise: 'none' });
+        const { dataOffset } = client.geometry;
+        course.push(`${pages} at ${(allocation.offset - dataOffset) / 4096}: ${allocation.explain()}`);
+        return allocation;
+      };
+      const first = [await take(3), await take(40), await take(5), await take(100), await take(1)];
+      await first[1]!.free();
+      await first[2]!.free();
+      // Where multiples of 2 MiB lie depends on where the pages begin, and that on the policy.
+      for (const pages of [20, 2, 4, 40, placement === aligned ? 80 : 520]) await take(pages);
+      await client.close();
+      courses.push(course);
+    }
+    assert.ok(courses.length >= 3);
+    for (const course of courses) assert.equal(course, courses[0], placement.name);
+  }
 });
 
 test.run();

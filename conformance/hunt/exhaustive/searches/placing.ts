@@ -75,13 +75,13 @@ export const placingSearches: readonly Subject[] = [
   },
   {
     name: 'no-place',
-    what: 'a placement that finds nothing: A and B allocate a page, A frees it, both take a run; A dies anywhere, a reply of A is lost',
+    what: 'a placement that finds nothing: A and B allocate a page, and A a run; A dies anywhere, a reply of A is lost',
     bound: { crashes: 1, losses: 1 },
     make: (options) =>
       plot(options, { policy: placing({ ...firstFit, name: 'none', place: () => -1 }) }, (plot) => {
         const [a, b] = [plot.actor('A'), plot.actor('B')];
-        a.allocates(1).frees().allocates(3);
-        b.allocates(1).allocates(3);
+        a.allocates(1).allocates(3);
+        b.allocates(1);
         plot.mortal.add(a.simulated);
         plot.lossy.add(a.simulated);
       }),

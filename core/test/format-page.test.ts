@@ -8,6 +8,7 @@ import {
   decodeState,
   decodeSuperblock,
   encodeApplied,
+  encodeDataHeader,
   encodeHold,
   encodeIntroduction,
   encodeMember,
@@ -28,10 +29,12 @@ import {
   type Operation,
   ownerHalf,
   pageBits,
+  planDataRegion,
   planGeometry,
   principalState,
   recordLimit,
   recordUnit,
+  refusalOfData,
   repeatBits,
   superblockState,
   wantedKind,
@@ -154,6 +157,32 @@ test('the superblock', () => {
   assert.equal(decodeSuperblock(new Uint8Array(bytes), 16 * 1024 * 1024).block, block);
 });
 
+test('the header of a data region, and what the superblock says of it', () => {
+  const geometry = planGeometry(4 * 1024 * 1024, { dataBytes: 16 * 1024 * 1024 });
+  const block = {
+    version: formatVersion,
+    compat: 0n,
+    incompat: incompatible.atomic | incompatible.separateMetadata,
+    roCompat: 0n,
+    uuid: Uint8Array.from({ length: 16 }, (_, index) => index),
+    geometry,
+    lease: 10_000,
+    delay: 2000,
+    drift: 1000,
+    wait: 13_000,
+    created: time,
+    data: planDataRegion(geometry, new Uint8Array(16).fill(0xda)),
+  };
+  const header = Buffer.from(encodeDataHeader(block));
+  header.writeBigUInt64LE(BigInt(superblockState.ready), 16);
+  assert.is(header.toString('hex'), sparse('data', 4092).toString('hex'));
+  assert.is(refusalOfData(header, block), undefined);
+  const bytes = Buffer.from(encodeSuperblock(block));
+  assert.is(bytes.subarray(256, 288).toString('hex'), blocks.get('apart')!.join(''));
+  bytes.writeBigUInt64LE(BigInt(superblockState.ready), 16);
+  assert.equal(decodeSuperblock(new Uint8Array(bytes), geometry.regionBytes).block, block);
+});
+
 test('a member line', () => {
   const line = Buffer.alloc(256);
   const introduction = { clientId: Buffer.alloc(16, 0xc1), steward: true, pid: 4711, label: 'grüße' };
@@ -204,7 +233,7 @@ test('a snapshot, both ways', () => {
 });
 
 test('no block is left out', () => {
-  const others = ['words', 'record', 'superblock', 'member', 'snapshot', 'body'];
+  const others = ['words', 'record', 'superblock', 'apart', 'data', 'member', 'snapshot', 'body'];
   assert.equal([...blocks.keys()].sort(), [...Object.keys(operations), ...others].sort());
 });
 

@@ -220,12 +220,63 @@ test('the appliance of the data is started again: members go on, and who was shu
   await memory.writeFile('/g', new Uint8Array(100_000));
   // Whatever its connections do now, its lanes are not bound again.
   for (const lane of [victim.client.session]) {
-    const renewed = await code(Promise.resolve(lane.renew()));
+    const renewed = await code((async () => lane.renew())());
     assert.ok(['none', 'Fenced', 'Disconnected'].includes(renewed), renewed);
-    const wrote = await code(Promise.resolve(lane.write(allocation.offset, new Uint8Array(8))));
+    const wrote = await code((async () => lane.write(allocation.offset, new Uint8Array(8)))());
     assert.ok(['Fenced', 'Disconnected'].includes(wrote), wrote);
   }
   await code(victim.close());
+});
+
+test('the appliance of the metadata is started again: members go on', async () => {
+  using folder = new Folder();
+  const raw = ['serve', '--raw', '--json', '--name', 'meta', '--file', folder.at('meta')];
+  const start = (...more: string[]) => new Running([...raw, ...more]);
+  let metadata = start('--size', '16M', '--listen', '127.0.0.1:0');
+  try {
+    const place = (await metadata.json<{ url: string }>()).url;
+    await using server = await Server.start(['--metadata', place, '--lease', '2s']);
+    await using memory = await open(server.url, { silence: 2000 });
+    await memory.writeFile('/f', new Uint8Array(10_000).fill(3));
+    const held = await memory.allocate(100_000);
+    await metadata.kill('SIGKILL');
+    metadata = start('--listen', new URL(place).host);
+    await metadata.json();
+    await held.write(0, new Uint8Array(10));
+    await memory.writeFile('/g', new Uint8Array(10_000).fill(4));
+    assert.equal(
+      (await memory.files.list('/')).map(({ name }) => name),
+      ['f', 'g'],
+    );
+    await held.free();
+    await clean(server.url);
+  } finally {
+    await metadata[Symbol.asyncDispose]();
+  }
+});
+
+test('another region in the place of the data is noticed by who reconnects, member or not', async () => {
+  await using apart = await Apart.start();
+  const member = await open(apart.url, { silence: 1000, heartbeat: 'inline' });
+  await member.writeFile('/f', new Uint8Array(10_000).fill(3));
+  await using observer = await open(apart.url, { role: 'observer', silence: 1000 });
+  const { data } = splitPairUrl(apart.url)!;
+  await apart.data.kill('SIGKILL');
+  const raw = ['serve', '--raw', '--json', '--size', '64M', '--listen', new URL(data).host];
+  await using other = new Running(raw);
+  await other.json();
+  const session = observer.client.session;
+  const at = session.size - 20 * 1024 * 1024;
+  const lost = await code((async () => session.read(at, new Uint8Array(8)))());
+  assert.ok(['Disconnected', 'OutcomeUnknown'].includes(lost), lost);
+  assert.is(await code((async () => session.renew())()), 'Incompatible');
+  // Nothing of it is read.
+  assert.is(await code((async () => session.read(at, new Uint8Array(8)))()), 'Disconnected');
+  const own = member.client.session;
+  await code((async () => own.read(at, new Uint8Array(8)))());
+  const renewed = await code((async () => own.renew())());
+  assert.ok(['Fenced', 'Incompatible'].includes(renewed), renewed);
+  await code(member.close());
 });
 
 test('both are kept in files, and served again with the one', async () => {

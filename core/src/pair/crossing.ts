@@ -66,7 +66,7 @@ export class Crossing {
   }
 
   #launch<T>(half: Half, call: () => Awaitable<T>, wait: Wait | undefined): Awaitable<T> {
-    if (this.#lost !== undefined) throw this.#disconnected();
+    if (this.#lost !== undefined) return Promise.reject(this.#disconnected());
     let answer: Awaitable<T>;
     try {
       answer = call();

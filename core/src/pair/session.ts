@@ -37,9 +37,21 @@ export class PairSession extends SessionBase {
   /** Why every step is refused: a bind was refused, by one half or the other. */
   #fence: string | undefined;
 
-  /** @throws `OutOfRange` if a session is too short for the layout */
-  constructor(metadataSession: Session, dataSession: Session, layout: PairLayout, where: string) {
+  readonly #check: ((data: Session) => Promise<void>) | undefined;
+
+  /**
+   * @param check what is behind a new connection to the data region may be another one: rejects if it is
+   * @throws `OutOfRange` if a session is too short for the layout
+   */
+  constructor(
+    metadataSession: Session,
+    dataSession: Session,
+    layout: PairLayout,
+    where: string,
+    check?: (data: Session) => Promise<void>,
+  ) {
     super();
+    this.#check = check;
     if (metadataSession.size < layout.head) throw tooShort('metadata', metadataSession, layout.head);
     if (dataSession.size < layout.from + layout.bytes) throw tooShort('data', dataSession, layout.from + layout.bytes);
     this.#halves = [metadataSession, dataSession];
@@ -136,6 +148,7 @@ export class PairSession extends SessionBase {
 
   /** Both, whichever needs it. */
   protected doRenew(): Awaitable<void> {
+    const { epoch } = this.#halves[data];
     const answers = this.#halves.map((session) => {
       try {
         return session.renew();
@@ -145,8 +158,10 @@ export class PairSession extends SessionBase {
     });
     const done = (): void => this.#crossing.restore();
     if (!answers.some((answer) => answer instanceof Promise)) return done();
-    return Promise.allSettled(answers).then((results) => {
+    return Promise.allSettled(answers).then(async (results) => {
       for (const result of results) if (result.status === 'rejected') throw result.reason;
+      // A lane that is bound has had its gate looked at; one that only looks has nothing else to go by.
+      if (this.#halves[data].epoch !== epoch) await this.#check?.(this.#halves[data]);
       done();
     });
   }

@@ -2,7 +2,7 @@ import { ExomemError, isExomemError } from '../errors.js';
 import { gateOffset, refusalOfData } from '../region/data-region.js';
 import { superblockBytes } from '../region/geometry.js';
 import { decodeSuperblock, type Superblock, stateOffset, superblockState } from '../region/superblock.js';
-import type { ConnectOptions, Session, Transport } from '../transport/transport.js';
+import type { CallOptions, ConnectOptions, Session, Transport } from '../transport/transport.js';
 import { type PairLayout, PairSession } from './session.js';
 import { splitPairUrl } from './url.js';
 
@@ -37,7 +37,8 @@ export function pairTransport(parts: { readonly metadata: Transport; readonly da
         const data = await parts.data.connect(urls.data, options);
         opened.push(data);
         await checkData(data, block, urls.data, options);
-        return new PairSession(metadata, data, pairLayout(block), url);
+        const check = (session: Session): Promise<void> => checkData(session, block, urls.data, {});
+        return new PairSession(metadata, data, pairLayout(block), url, check);
       } catch (error) {
         for (const session of opened) await session.close();
         throw error;
@@ -80,7 +81,7 @@ async function checkData(
   session: Session,
   block: Superblock,
   where: string,
-  { signal, timeout }: ConnectOptions,
+  { signal, timeout }: CallOptions,
 ): Promise<void> {
   const { bytes: needed } = block.data!;
   if (session.size < needed) {

@@ -2,6 +2,7 @@ import {
   Client,
   type FormatOptions,
   format,
+  locked,
   type MemoryStep,
   RegionMemory,
   runSync,
@@ -112,6 +113,22 @@ async function withoutStopping(): Promise<readonly Trip[]> {
   return place.counts;
 }
 
+/** Where the table is changed under a lock, a change of it is a section of its own. */
+async function underLock(): Promise<readonly Trip[]> {
+  await using place = await Place.make({ policy: locked });
+  const memory = await place.open();
+  await memory.allocate(page);
+  const one = await place.count('allocate a page, under the lock', 3, () => memory.allocate(page));
+  const long = await place.count('allocate a larger extent, under the lock', 3, () => memory.allocate(40 * page));
+  const many = await place.count('allocate 10,000 pages at once, under the lock: four sections', 12, () =>
+    memory.allocateMany(10_000, page),
+  );
+  await place.count('free a page, under the lock', 3, () => one.free());
+  await place.count('free a larger extent, under the lock', 3, () => long.free());
+  await place.count('free 10,000 pages at once, under the lock: four sections', 12, () => memory.freeMany(many));
+  return place.counts;
+}
+
 async function naming(): Promise<readonly Trip[]> {
   await using place = await Place.make();
   const memory = await place.open();
@@ -169,5 +186,11 @@ async function moving(): Promise<readonly Trip[]> {
 
 /** Round trips of each operation, counted over real sessions. */
 export async function countRoundTrips(): Promise<readonly Trip[]> {
-  return [...(await allocating()), ...(await withoutStopping()), ...(await naming()), ...(await moving())];
+  return [
+    ...(await allocating()),
+    ...(await withoutStopping()),
+    ...(await underLock()),
+    ...(await naming()),
+    ...(await moving()),
+  ];
 }

@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { assert, suite } from '@exomem/testing';
 import {
+  answerBodyOffset,
+  answerWordOffset,
   crc32c,
   decodeMemberLine,
   decodeRecord,
+  decodeRequest,
   decodeSnapshotHeader,
   decodeState,
   decodeSuperblock,
@@ -11,10 +14,13 @@ import {
   encodeDataHeader,
   encodeHold,
   encodeIntroduction,
+  encodeLetter,
   encodeMember,
   encodePrincipal,
   encodeRecord,
+  encodeRequest,
   encodeRoot,
+  encodeSeat,
   encodeSlot,
   encodeSnapshotHeader,
   encodeState,
@@ -35,7 +41,11 @@ import {
   recordLimit,
   recordUnit,
   refusalOfData,
+  refusedCount,
   repeatBits,
+  requestBodyOffset,
+  requestWordOffset,
+  seatOffset,
   superblockState,
   wantedKind,
 } from '../src/index.js';
@@ -113,6 +123,35 @@ test('the words', () => {
     encodeRoot(2, 0x345),
   ].map((word) => Buffer.from(BigUint64Array.of(word).buffer).toString('hex'));
   assert.equal(words, blocks.get('words'));
+});
+
+test('the mailboxes', () => {
+  const letter = { incarnation: 258, sequence: 70_000, count: 2 };
+  const words = [
+    encodeSeat({ term: 7, slot: 3, incarnation: 258 }),
+    encodeLetter(letter),
+    encodeLetter({ ...letter, count: refusedCount }),
+  ].map((word) => Buffer.from(BigUint64Array.of(word).buffer).toString('hex'));
+  assert.equal(words, blocks.get('mailboxes'));
+  const high = ownerHalf(9, 4);
+  const changes = [
+    { group: 300, expected: joinWord(0, repeatBits(16, pageBits.clean)), desired: joinWord(high, 0x6000_0000) },
+    { group: 301, expected: 0n, desired: joinWord(high, 0xa000_0000) },
+  ];
+  const word = encodeLetter(letter);
+  const bytes = encodeRequest(word, { changes, stop: true });
+  assert.is(Buffer.from(bytes).toString('hex'), blocks.get('request')!.join(''));
+  assert.equal(decodeRequest(bytes, word, 302), { changes, stop: true });
+  // Where everything lies, by the page's formula.
+  const geometry = { ...planGeometry(16 * 1024 * 1024, { memberSlots: 17, mailboxes: true }) };
+  const at = geometry.mailboxOffset;
+  const rounded = 192;
+  assert.is(seatOffset(geometry), at);
+  assert.is(requestWordOffset(geometry, 5), at + 64 + 40);
+  assert.is(answerWordOffset(geometry, 5), at + 64 + rounded + 40);
+  assert.is(requestBodyOffset(geometry, 5), at + 64 + 2 * rounded + 5 * 2112);
+  assert.is(answerBodyOffset(geometry, 5), at + 64 + 2 * rounded + 5 * 2112 + 1600);
+  assert.is(geometry.mailboxBytes, 64 + 2 * rounded + 17 * 2112);
 });
 
 test('the record', () => {
@@ -233,7 +272,18 @@ test('a snapshot, both ways', () => {
 });
 
 test('no block is left out', () => {
-  const others = ['words', 'record', 'superblock', 'apart', 'data', 'member', 'snapshot', 'body'];
+  const others = [
+    'words',
+    'record',
+    'superblock',
+    'apart',
+    'data',
+    'member',
+    'snapshot',
+    'body',
+    'mailboxes',
+    'request',
+  ];
   assert.equal([...blocks.keys()].sort(), [...Object.keys(operations), ...others].sort());
 });
 
@@ -305,7 +355,13 @@ test('the fields of the words are where the page says', () => {
   assert.is(pack('nonce state', 0, superblockState.ready), BigInt(superblockState.ready));
   const hold = { turn: 0xfed_cba9, incarnation, slot: 0xfedc };
   assert.is(pack('turn incarnation slot', ...Object.values(hold)), encodeHold(hold));
-  assert.is(words.size, 8, 'no word is left out but the group word, whose bits have no width each');
+  assert.is(
+    pack('term slot incarnation', 0xabc_def1, 0xfedc, 0x98765),
+    encodeSeat({ term: 0xabc_def1, slot: 0xfedc, incarnation: 0x98765 }),
+  );
+  const letter = { incarnation: 0x98765, sequence: 0xa_1234_5678, count: 0xfe };
+  assert.is(pack('incarnation sequence count', ...Object.values(letter)), encodeLetter(letter));
+  assert.is(words.size, 10, 'no word is left out but the group word, whose bits have no width each');
 });
 
 test.run();

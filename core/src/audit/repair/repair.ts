@@ -129,8 +129,10 @@ function* cures(image: RegionImage, damage: readonly Finding[], parts: readonly 
   if (parts.includes('log')) mends.push(...(yield* cureLog(patient)));
   if (mends.length > 0 || !parts.includes('tables')) return mends;
   mends.push(...cureLock(patient), ...(yield* cureMembers(patient)), ...curePrincipals(patient));
-  // Whose a group is depends on those.
-  if (mends.length === 0) mends.push(...cureGroups(patient));
+  // Whose a group is depends on those. Where groups are granted by messages, whoever is a member writes their words as it knows
+  // them: another may only when nobody is.
+  const granted = tables.geometry.mailboxBytes > 0;
+  if (mends.length === 0 && !(granted && attended)) mends.push(...cureGroups(patient));
   if (mends.length === 0) mends.push(...cureGates(patient));
   return mends;
 }

@@ -1,8 +1,10 @@
 // deadline: 300s
 import { assert, suite } from '@exomem/testing';
+import { Ground } from '../hunt/ground.js';
+import { Scene } from '../hunt/scene.js';
 import { Claims } from '../hunt/trace/claims.js';
 import { scanObstacle } from '../hunt/trace/foreign-scan.js';
-import { huntTrace } from '../hunt/trace/index.js';
+import { huntTrace, judge } from '../hunt/trace/index.js';
 import { divisorFor, makeTrace, parseTrace, partOf } from '../hunt/trace/trace.js';
 
 const test = suite('a trace of allocations, replayed by processes that are killed');
@@ -101,11 +103,33 @@ test('the dead hold until they die, and who was declared dead until it last was 
 const missing = scanObstacle();
 const seed = Math.floor(Math.random() * 1e6);
 const replays = 'no byte is given to two or lost, by what processes were told and by a scan from the document alone';
+const policies = ['atomic', 'locked', 'message'];
 if (missing !== undefined) test.skip(replays, missing);
 else {
-  test(`${replays} (seed ${seed})`, async () => {
-    const found = await huntTrace({ seconds: 8, seed, every: 700 });
-    assert.ok(found.kills > 0 && found.allocations > 100 && found.judgements >= 2, JSON.stringify(found));
+  for (const policy of policies) {
+    test(`${replays}: ${policy} (seed ${seed})`, async () => {
+      const found = await huntTrace({ policy, seconds: 4, least: { allocations: 100, kills: 2 }, seed, every: 700 });
+      assert.ok(found.judgements >= 2, JSON.stringify(found));
+    });
+  }
+
+  test('memory that nobody was told of is found in the bytes, and memory that is not there is missed', async () => {
+    await using ground = await Ground.open({ lease: 10_000 });
+    await using scene = await Scene.open(ground, { steward: true });
+    const client = await scene.join();
+    const { pageSize } = client.geometry;
+    await using memory = await client.allocate(3 * pageSize);
+    const told = new Claims(pageSize);
+    const verdict = (claims: Claims): Promise<string> =>
+      judge({ claims, url: scene.url }, scene, 0).then(
+        ({ counts }) => `${counts.held} pages`,
+        (error: Error) => error.message,
+      );
+    assert.match(await verdict(told), '3 pages are held in the bytes; processes were told that they hold 0');
+    told.hold(1, 1, memory.offset, memory.length, 1, 2);
+    assert.is(await verdict(told), '3 pages');
+    told.hold(1, 2, memory.offset + 8 * pageSize, pageSize, 1, 2);
+    assert.match(await verdict(told), '3 pages are held in the bytes; processes were told that they hold 4');
   });
 }
 test.run();

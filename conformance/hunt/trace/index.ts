@@ -17,6 +17,8 @@ export interface TraceHuntOptions {
   /** Whose coordination rules the region. Default `atomic`. */
   readonly policy?: string;
   readonly seconds: number;
+  /** It goes on for longer where so many allocations and kills have not come about. Default none. */
+  readonly least?: { readonly allocations: number; readonly kills: number };
   readonly seed: number;
   readonly processes?: number;
   /** Milliseconds between two kills, on an average. Default 800. */
@@ -60,11 +62,14 @@ export async function huntTrace(options: TraceHuntOptions): Promise<TraceHuntRep
   const lanes = Array.from({ length: processes }, (_, at) => new Lane(course, partOf(trace, at, processes)));
   const chance = chances(seed);
   const until = performance.now() + seconds * 1000;
+  const { least = { allocations: 0, kills: 0 } } = options;
+  const isOver = (): boolean =>
+    performance.now() >= until && counts.allocations >= least.allocations && counts.kills >= least.kills;
   let judgements = 0;
   try {
     for (const lane of lanes) lane.start();
-    while (performance.now() < until) {
-      const pause = Math.min(performance.now() + interval, until);
+    while (!isOver()) {
+      const pause = performance.now() + interval;
       while (performance.now() < pause && course.failure === undefined) {
         await sleep(2 * every * chance());
         if (performance.now() < pause) lanes[Math.floor(chance() * lanes.length)]!.kill();
@@ -103,10 +108,17 @@ async function standStill(course: Course, lanes: readonly Lane[]): Promise<void>
   await allRest();
 }
 
-/** Holds what processes were told against each other, and against the bytes, as one reads them who knows the document alone. */
-async function judge({ claims, url }: Course, scene: Scene): Promise<ForeignScan> {
+/**
+ * Holds what processes were told against each other, and against the bytes, as one reads them who knows the document alone.
+ * @param within milliseconds after which what the dead held has to be free again
+ */
+export async function judge(
+  { claims, url }: Pick<Course, 'claims' | 'url'>,
+  scene: Scene,
+  within = patience,
+): Promise<ForeignScan> {
   claims.judge();
-  for (const until = performance.now() + patience; ; ) {
+  for (const until = performance.now() + within; ; ) {
     const found = await foreignScan(url);
     const { held } = found.counts;
     // What the dead held comes back after the wait.

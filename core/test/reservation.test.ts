@@ -1,7 +1,8 @@
+import { faulty } from '@exomem/conformance';
 import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import fc from 'fast-check';
-import { type Allocation, Client, format, isExomemError, type Reservation, runSync } from '../src/index.js';
+import { type Allocation, Client, format, isExomemError, type Reservation, runSync, Steward } from '../src/index.js';
 import { surroundings } from './surroundings.js';
 
 const test = suite('reservation');
@@ -130,6 +131,60 @@ test('moves with an application: whoever takes it over sees every unit, handed o
   assert.is(new TextDecoder().decode(bytes), 'still here');
   await to.freeMany(holdings);
   assert.is(await held(to), 0);
+});
+
+test('ends with the death of its client, or waits to be adopted, unit by unit', async () => {
+  const inner = sharedArrayBuffer({ r: createRegion(8 * 1024 * 1024) });
+  const session = await inner.connect('sab:r', { clientId: new Uint8Array(16), lane: 0 });
+  runSync(format(session.size, { zeroed: true, lease: 1000, wait: 1200 }), { session, surroundings });
+  const transport = faulty(inner, {}, { revoke: true });
+  const open = (role: 'member' | 'steward') => Client.open({ transport, url: 'sab:r', surroundings, role });
+  const keeper = await open('steward');
+  const steward = new Steward(keeper, { interval: 20 });
+  steward.start();
+  const victim = await open('member');
+  const application = await victim.register({ keep: 3_600_000 });
+  const [own, kept] = [await victim.reserve(50, 4096), await application.reserve(30, 12_000)];
+  const unit = kept.take();
+  await unit.write(0, new Uint8Array([42]));
+  own.take();
+  assert.is(await held(keeper), 140);
+  transport.kill(victim.session);
+  // Three pages for each unit of the application are left.
+  for (let wait = 0; (await held(keeper)) !== 90; wait++) {
+    assert.ok(wait < 3000, 'it was not recovered within a minute');
+    await surroundings.sleep(20);
+  }
+  const heir = await open('member');
+  const adopted = await heir.adopt(application.principal);
+  const holdings = await adopted.holdings();
+  assert.is(holdings.length, 30);
+  assert.ok(holdings.every(({ length }) => length === 3 * 4096));
+  const back = new Uint8Array(1);
+  await holdings.find(({ offset }) => offset === unit.offset)!.read(0, back);
+  assert.is(back[0], 42);
+  await heir.freeMany(holdings);
+  await adopted.end();
+  await heir.close();
+  await steward.stop();
+  assert.is(await held(keeper), 0);
+  await keeper.close();
+  await victim.close().catch(() => undefined);
+});
+
+test('what is given up half way leaves nothing behind', async () => {
+  const open = await region();
+  await using client = await open();
+  assert.is(await code(() => client.allocateMany(10, 4096, { signal: AbortSignal.abort() })), 'Aborted');
+  const abort = new AbortController();
+  const work = code(() => client.reserve(1000, 4096, { signal: abort.signal }));
+  abort.abort();
+  assert.is(await work, 'Aborted');
+  // It is finished and undone behind the scenes.
+  for (let wait = 0; (await held(client)) !== 0; wait++) {
+    assert.ok(wait < 3000, 'it was not undone within a minute');
+    await surroundings.sleep(20);
+  }
 });
 
 test('many of a client are freed at once: its own, those of its applications, units of reservations', async () => {

@@ -6,6 +6,7 @@ import {
   crc32c,
   decodeMemberLine,
   decodeRecord,
+  decodeRedo,
   decodeRequest,
   decodeSnapshotHeader,
   decodeState,
@@ -15,9 +16,11 @@ import {
   encodeHold,
   encodeIntroduction,
   encodeLetter,
+  encodeLock,
   encodeMember,
   encodePrincipal,
   encodeRecord,
+  encodeRedo,
   encodeRequest,
   encodeRoot,
   encodeSeat,
@@ -29,6 +32,7 @@ import {
   formatVersion,
   incompatible,
   joinWord,
+  lockState,
   memberFields,
   memberState,
   NamespaceState,
@@ -121,6 +125,7 @@ test('the words', () => {
     joinWord(ownerHalf(7, 258), run),
     encodeSlot(1, 0x12345),
     encodeRoot(2, 0x345),
+    encodeLock({ token: 300, state: lockState.commit, holder: 5 }),
   ].map((word) => Buffer.from(BigUint64Array.of(word).buffer).toString('hex'));
   assert.equal(words, blocks.get('words'));
 });
@@ -152,6 +157,20 @@ test('the mailboxes', () => {
   assert.is(requestBodyOffset(geometry, 5), at + 64 + 2 * rounded + 5 * 2112);
   assert.is(answerBodyOffset(geometry, 5), at + 64 + 2 * rounded + 5 * 2112 + 1600);
   assert.is(geometry.mailboxBytes, 64 + 2 * rounded + 17 * 2112);
+});
+
+test('a redo record', () => {
+  const owner = ownerHalf(7, 258);
+  const exchanges = [
+    { group: 7, before: joinWord(0, 0x5555_5555), after: joinWord(owner, 0x68c0_0000) },
+    { group: 8, before: 0n, after: joinWord(owner, 0xaa00_0000) },
+  ];
+  const redo = { token: 300, incarnation: 3, exchanges };
+  const bytes = encodeRedo(redo);
+  assert.is(Buffer.from(bytes).toString('hex'), blocks.get('redo')!.join(''));
+  assert.equal(decodeRedo(bytes, 300, 9), redo);
+  assert.is(decodeRedo(bytes, 301, 9), undefined);
+  assert.is(decodeRedo(bytes, 300, 8), undefined);
 });
 
 test('the record', () => {
@@ -283,6 +302,7 @@ test('no block is left out', () => {
     'body',
     'mailboxes',
     'request',
+    'redo',
   ];
   assert.equal([...blocks.keys()].sort(), [...Object.keys(operations), ...others].sort());
 });
@@ -307,7 +327,11 @@ test('the tables have the numbers of the code', () => {
     Object.values(memberFields),
   );
   // States, as in "FREE 0, JOINING 1".
-  for (const [name, number] of [...Object.entries(memberState), ...Object.entries(principalState)])
+  for (const [name, number] of [
+    ...Object.entries(memberState),
+    ...Object.entries(principalState),
+    ...Object.entries(lockState),
+  ])
     assert.match(page, new RegExp(`${name.toUpperCase()} ${number}\\b`));
   const order = [...page.matchAll(/^\| (\d+) +\| 8 each +\| (.*)/gm)].flatMap(([, start, names]) =>
     [...names!.split(';')[0]!.matchAll(/`(\w+)`/g)].map(([, name], at) => [Number(start) + 8 * at, name!] as const),
@@ -361,7 +385,11 @@ test('the fields of the words are where the page says', () => {
   );
   const letter = { incarnation: 0x98765, sequence: 0xa_1234_5678, count: 0xfe };
   assert.is(pack('incarnation sequence count', ...Object.values(letter)), encodeLetter(letter));
-  assert.is(words.size, 10, 'no word is left out but the group word, whose bits have no width each');
+  assert.is(
+    pack('token state holder', 0x3fff_1234_5678, 2, 0xfedc),
+    encodeLock({ token: 0x3fff_1234_5678, state: 2, holder: 0xfedc }),
+  );
+  assert.is(words.size, 11, 'no word is left out but the group word, whose bits have no width each');
 });
 
 test.run();

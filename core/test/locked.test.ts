@@ -7,15 +7,22 @@ import {
   type ClientOptions,
   controlFields,
   decodeLock,
+  encodeLock,
+  encodeRedo,
   format,
+  groupWordOffset,
   isExomemError,
   locked,
   lockState,
+  type Protocol,
+  redoPlace,
   runSync,
   type Session,
   Steward,
   type Transport,
+  watch,
 } from '../src/index.js';
+import { Watcher } from '../src/protocol/watcher.js';
 import { surroundings } from './surroundings.js';
 
 const MiB = 1024 * 1024;
@@ -123,4 +130,78 @@ test('files, applications, leavers and a steward work as ever', async () => {
   await keeper.close();
 });
 
+/** The lock as another would leave it that stops. */
+async function stopped(state: number, committed?: (group: bigint) => bigint) {
+  const { transport, open, lock, geometry } = await region(8 * MiB);
+  const client = await open();
+  const session = await transport.connect('sab:r', { clientId: new Uint8Array(16).fill(1), lane: 0 });
+  const offset = geometry.controlOffset + controlFields.lock;
+  const token = lock().token + 1;
+  const holder = (client.member.slot + 1) % geometry.memberSlots;
+  const group = 40;
+  const at = groupWordOffset(geometry, group);
+  if (committed !== undefined) {
+    const before = session.load(at) as bigint;
+    const record = { token, incarnation: 0, exchanges: [{ group, before, after: committed(before) }] };
+    session.write(redoPlace(geometry, holder, token).offset, encodeRedo(record));
+  }
+  const word = encodeLock({ token, state, holder });
+  session.compareExchange(offset, encodeLock({ ...lock() }), word);
+  return { client, lock, word: () => session.load(at) as bigint, wait: client.superblock.wait, token };
+}
+
+test('who has stopped with the lock is passed over when it has stood still for the wait, and not before', async () => {
+  const { client, lock, wait, token } = await stopped(lockState.held);
+  const began = performance.now();
+  const memory = await client.allocate(4096);
+  assert.ok(performance.now() - began >= wait);
+  assert.ok(lock().token > token);
+  assert.is(lock().state, lockState.free);
+  await memory.free();
+  await client.close();
+});
+
+test('what was committed by one who is no more is done first, and at once', async () => {
+  const { client, lock, word, token } = await stopped(lockState.commit, (before) => before | (9n << 48n) | (1n << 32n));
+  // A look is enough.
+  await client.usage();
+  assert.is(word() >> 48n, 9n);
+  assert.equal(lock(), { token: token + 1, state: lockState.free, holder: 0 });
+  await client.close();
+});
+
+test('a commit that is written down nowhere stops everybody, and says so', async () => {
+  const { client } = await stopped(lockState.commit);
+  assert.is(await code(client.usage()), 'Damaged');
+  assert.is(await code(client.allocate(4096)), 'Damaged');
+  await client.close().catch(() => undefined);
+});
+
+const clock = suite('watching a word');
+clock('one look says nothing, however long it takes', () => {
+  const watcher = new Watcher(100);
+  assert.not(watcher.saw(0, 10_000));
+  // From the end of the first look to the beginning of the last.
+  assert.not(watcher.saw(10_099, 20_000));
+  assert.ok(watcher.saw(10_100, 10_100));
+});
+clock('ends as soon as the word is another one', () => {
+  let looks = 0;
+  let now = 0;
+  const session = { load: () => (++looks > 100 ? 8n : 7n) } as unknown as Session;
+  const bench = {
+    session,
+    surroundings: { ...surroundings, now: () => now, sleepSync: (ms: number) => void (now += ms) },
+  };
+  const waits = function* (): Protocol<unknown> {
+    return yield watch(64, 7n, 1000);
+  };
+  assert.is(runSync(waits(), bench), 0);
+  looks = -1e9;
+  now = 0;
+  assert.is(runSync(waits(), bench), 1);
+  assert.ok(now >= 1000 && now < 1100);
+});
+
 test.run();
+clock.run();

@@ -291,7 +291,7 @@ export class LockCoordinator implements Coordinator {
       if (!(yield watch(this.#lock, word, superblock.wait))) this.#seen = (yield load(this.#lock)) as bigint;
       else if (exclusion === 'none') {
         throw new ExomemError('Unproven', `member ${holder} stands still with the table half changed`, {
-          advice: 'let it go on, or end all members and mend the region: exomem fsck --repair',
+          advice: 'let it go on: over this transport nobody is ever declared dead',
         });
       } else yield* declareDead(geometry, binding, { exclusion, wait: superblock.wait, attempts: declarations });
       return;

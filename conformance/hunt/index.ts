@@ -5,6 +5,7 @@
  *   stop        stops it there, past its lease, and lets it go on when others have what it had
  *               (--policy NAME: in regions of that policy)
  *   recoverers  ends two who recover in turn, at any step
+ *   seats       ends, then stops, whoever grants groups by messages, so many times
  *   storm       ends, then stops, so many workers at random while three others work, then cuts so many connections
  *
  *   trace       replays a trace of allocations by four processes, which it ends at random, for so many seconds
@@ -23,6 +24,7 @@ import { huntMounts } from './mount.js';
 import { operations } from './operations/index.js';
 import { policies } from './policies.js';
 import { recoverersInTurn } from './recoverers.js';
+import { emptySeats } from './seats.js';
 import { cutAtRandom, killAtRandom, stopAtRandom } from './storms.js';
 import { scanObstacle } from './trace/foreign-scan.js';
 import { huntTrace } from './trace/index.js';
@@ -105,6 +107,14 @@ const hunts: Record<string, () => Promise<boolean>> = {
   kill: () => atSteps('SIGKILL'),
   stop: () => atSteps('SIGSTOP'),
   recoverers: twoRecoverers,
+  seats: async () => {
+    for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
+      console.log(
+        `${await emptySeats({ count, signal, seed, lease })} times another took the seat, by ${signal}; seed ${seed}`,
+      );
+    }
+    return true;
+  },
   storm,
   trace: async () => {
     const obstacle = scanObstacle();

@@ -127,17 +127,21 @@ export class Allocation implements AsyncDisposable {
     const whole = { ...request, initialise: 'zero', named: true } as const;
     // Pages and the newest of the log are fetched together: one round trip, and one more for the record.
     const [placed, claimed] = await Promise.allSettled([client.namespace.place(name), client.allocateExtent(whole)]);
+    const check = (): { parent: number; base: string } => {
+      if (placed.status === 'rejected') throw placed.reason;
+      const { parent, base } = placed.value;
+      if (client.state.lookup(parent, base) === undefined) return placed.value;
+      throw new ExomemError('Exists', `${name} exists`, { where: client.where });
+    };
     if (claimed.status === 'rejected') {
-      // That there is no such directory is known for sure; that there is no room may change.
-      throw placed.status === 'rejected' ? placed.reason : claimed.reason;
+      // What is wrong with the name is known for sure; that there is no room may change.
+      check();
+      throw claimed.reason;
     }
     const extent = claimed.value;
     const extents: FileExtent[] = [{ at: 0, page: extent.page, pages: extent.pages }];
     try {
-      if (placed.status === 'rejected') throw placed.reason;
-      const { parent, base } = placed.value;
-      if (client.state.lookup(parent, base) !== undefined)
-        throw new ExomemError('Exists', `${name} exists`, { where: client.where });
+      const { parent, base } = check();
       const inode = await client.namespace.create(parent, base, { kind: 'file', ...attributes, size: bytes, extents });
       client.settle(inode, extents);
       return new Allocation(

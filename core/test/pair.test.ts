@@ -1,14 +1,17 @@
 import { assert, suite } from '@exomem/testing';
 import { createRegion, type SharedRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
+import { Appliance, tcp } from '@exomem/transport-tcp';
 import { auditRegion, repairRegion } from '../src/audit/index.js';
 import {
   atomic,
   Client,
+  decodeMember,
   type FormatOptions,
   format,
   formatPairUrl,
   isExomemError,
   locked,
+  memberState,
   message,
   PairSession,
   pageOffset,
@@ -16,8 +19,11 @@ import {
   pairTransport,
   planDataRegion,
   planRegion,
+  RegionMemory,
   readSuperblock,
+  runAsync,
   runSync,
+  Steward,
   splitPairUrl,
   userGroups,
 } from '../src/index.js';
@@ -213,6 +219,48 @@ test('what is damaged of a data region is found, and mended', async () => {
   assert.equal(runSync(readSuperblock(2 ** 40), { session: client.session, surroundings }).block, block);
   // Whoever is bound goes on.
   await (await client.allocate(10)).write(0, new Uint8Array(10));
+});
+
+test('metadata in shared memory, data behind TCP: nobody is called dead who may live, and what is left is taken up', async () => {
+  const [metadataBytes, dataBytes] = [4 * MiB, 16 * MiB];
+  const sab = sharedArrayBuffer({ metadata: createRegion(metadataBytes) });
+  await using appliance = new Appliance();
+  appliance.expose('default', new RegionMemory([new SharedArrayBuffer(dataBytes)]));
+  const address = await appliance.listen('127.0.0.1:0');
+  const data = `tcp://127.0.0.1:${'port' in address ? address.port : 0}/default`;
+  const both = formatPairUrl({ data, metadata: 'sab:metadata' });
+  const options = { zeroed: true, lease: 1000, dataBytes };
+  const { offset, bytes } = planDataRegion(planRegion(metadataBytes, options), new Uint8Array(16));
+  const layout = { head: offset, from: 0, bytes, gates: 4096 };
+  const far = await tcp().connect(data, lane);
+  const session = new PairSession(sab.open('sab:metadata', lane), far, layout, both);
+  await runAsync(format(metadataBytes, options), { session, surroundings });
+  await session.close();
+  const transport = pairTransport({ metadata: sab, data: tcp() });
+  const open = (role: 'member' | 'steward') => Client.open({ transport, url: both, surroundings, role, label: role });
+  await using keeper = await open('steward');
+  const client = await open('member');
+  assert.is(client.exclusion, 'proof');
+  const { slot, incarnation } = client.member;
+  const memory = await client.allocate(100_000);
+  await memory.write(0, new Uint8Array(100_000).fill(1));
+  assert.match(await refusal(keeper.kick(slot)), /^Unproven/);
+  // It has lost nothing by that.
+  await memory.write(0, new Uint8Array(100_000).fill(2));
+  const file = await client.namespace.open('/f', { create: true });
+  await file.write(0, new Uint8Array(50_000).fill(3));
+  await file.close();
+  assert.match(await refusal(memory.map()), /^UnsupportedCapability/);
+  await client.close();
+  await new Steward(keeper).round();
+  const again = await keeper.namespace.open('/f');
+  const back = new Uint8Array(50_000);
+  await again.read(0, back);
+  assert.ok(back.every((byte) => byte === 3));
+  await again.close();
+  assert.is((await keeper.members()).members[slot]!.state, memberState.free);
+  const gate = decodeMember(await keeper.session.load(offset + 4096 + 8 * slot));
+  assert.equal([gate.state, gate.incarnation], [memberState.fenced, incarnation]);
 });
 
 test('URLs name both, and whatever is in them comes back', () => {

@@ -1,4 +1,4 @@
-// deadline: 300s
+// deadline: 600s
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -55,7 +55,7 @@ class Apart implements AsyncDisposable {
     const raw = ['serve', '--raw', '--json', '--size', '16M', '--name', 'meta', '--listen', '127.0.0.1:0'];
     const metadata = new Running(raw);
     const { url } = await metadata.json<{ url: string }>();
-    const data = await Server.start(['--metadata', url, '--lease', '1s', ...args]);
+    const data = await Server.start(['--metadata', url, '--lease', '3s', ...args]);
     return new Apart(metadata, data, url);
   }
   get url(): string {
@@ -140,6 +140,34 @@ test('a client that is killed is recovered, and shut out at both', async () => {
   const gate = await client.session.load(at);
   assert.equal([Number(gate >> 60n), Number((gate >> 40n) & 0xfffffn)], [memberState.fenced, held.incarnation]);
   await clean(apart.url);
+});
+
+test('a client that is stopped while it writes, and goes on when it is dead, writes nothing any more', async () => {
+  await using apart = await Apart.start();
+  await using memory = await open(apart.url);
+  await using program = new Running([apart.url, 'write'], {}, holder);
+  const held = await program.json<{ slot: number; offset: number }>();
+  program.child.kill('SIGSTOP');
+  await until('its slot is free', async () => (await memory.members()).members[held.slot]!.state === memberState.free);
+  // All memory that there is, its own among it.
+  const taken = [];
+  for (let bytes = 16 * 1024 * 1024; bytes >= 64 * 1024; ) {
+    const one = await memory.allocate(bytes).catch(() => undefined);
+    if (one === undefined) bytes /= 2;
+    else taken.push(one);
+  }
+  const mine = taken.find(({ offset, length }) => offset <= held.offset && held.offset < offset + length);
+  assert.ok(mine !== undefined, 'what it held is somebody else’s now');
+  await mine.write(0, new Uint8Array(mine.length).fill(9));
+  program.child.kill('SIGCONT');
+  assert.equal(JSON.parse(await program.line((line) => line.includes('code'))), { code: 'Fenced' });
+  await program.ended;
+  const bytes = new Uint8Array(mine.length);
+  await mine.read(0, bytes);
+  assert.is(
+    bytes.findIndex((byte) => byte !== 9),
+    -1,
+  );
 });
 
 test('a write that is late does not land behind revoke, at whichever half it comes in', async () => {
@@ -235,7 +263,7 @@ test('the appliance of the metadata is started again: members go on', async () =
   let metadata = start('--size', '16M', '--listen', '127.0.0.1:0');
   try {
     const place = (await metadata.json<{ url: string }>()).url;
-    await using server = await Server.start(['--metadata', place, '--lease', '2s']);
+    await using server = await Server.start(['--metadata', place, '--lease', '3s']);
     await using memory = await open(server.url, { silence: 2000 });
     await memory.writeFile('/f', new Uint8Array(10_000).fill(3));
     const held = await memory.allocate(100_000);
@@ -310,7 +338,7 @@ test('memory that is set aside takes another region when it is told to, and not 
   await using apart = await Apart.start();
   assert.is((await exomem(['put', '-', `${apart.url}#/x`], { stdin: 'lost' })).code, 0);
   await apart.data.kill('SIGINT');
-  const serve = ['--metadata', apart.place, '--lease', '1s'];
+  const serve = ['--metadata', apart.place, '--lease', '3s'];
   const refused = await exomem(['serve', '--size', '64M', '--listen', '127.0.0.1:0', ...serve]);
   assert.is(refused.code, 4, refused.stderr);
   assert.match(refused.stderr, /--format/);

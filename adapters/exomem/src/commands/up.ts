@@ -146,9 +146,11 @@ async function tellAll(context: Context, service: Service, mounted: SupervisedMo
   output.line(`  export EXOMEM_URL=${url}`);
   output.line('  exomem put /etc/hostname / && exomem cat /hostname');
   output.line('  exomem members');
-  output.line(
-    `Other sizes: exomem up --size ${typeSize(service.size * 2)}. To keep what is in it: --save FILE, and --load FILE next time.`,
-  );
+  const keep =
+    service.superblock.data === undefined
+      ? '--save FILE, and --load FILE next time'
+      : `exomem image save '${url}' FILE, and exomem image load FILE into the next one`;
+  output.line(`Other sizes: exomem up --size ${typeSize(service.size * 2)}. To keep what is in it: ${keep}.`);
 }
 
 /** What is gone with the region. */

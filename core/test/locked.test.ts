@@ -177,6 +177,33 @@ test('a commit that is written down nowhere stops everybody, and says so', async
   await client.close().catch(() => undefined);
 });
 
+test('a call that cannot be made without a promise leaves the lock to those behind', async () => {
+  const { transport, open } = await region(8 * MiB);
+  let late = false;
+  const lagging: Transport = {
+    ...transport,
+    name: 'lagging',
+    schemes: ['sab'],
+    apiVersion: 1,
+    connect: async (url, options) =>
+      new Proxy(await transport.connect(url, options), {
+        get(target, key) {
+          const value = Reflect.get(target, key, target) as unknown;
+          if (typeof value !== 'function') return value;
+          return (...args: unknown[]) => {
+            const answer = (value as (...args: unknown[]) => unknown).apply(target, args);
+            return late && key === 'batch' ? Promise.resolve(answer) : answer;
+          };
+        },
+      }),
+  };
+  await using client = await open({ transport: lagging });
+  late = true;
+  assert.throws(() => client.allocateSync(4096), /not synchronous/);
+  late = false;
+  client.allocateSync(4096).freeSync();
+});
+
 const clock = suite('watching a word');
 clock('one look says nothing, however long it takes', () => {
   const watcher = new Watcher(100);

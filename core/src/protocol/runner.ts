@@ -113,6 +113,8 @@ export function runSync<T>(given: Protocol<T>, bench: Bench): T {
     }
     if (result instanceof Promise) {
       result.catch(() => undefined);
+      // It is not gone on with: what it holds of its client's is let go.
+      protocol.return(undefined as T);
       throw new ExomemError('UnsupportedCapability', 'this session is not synchronous', { where: bench.session.where });
     }
     state = protocol.next(result as StepResult);

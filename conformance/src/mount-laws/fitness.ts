@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe } from '../transport-laws/expect.js';
 import { SubjectUnfit } from '../transport-laws/fitness.js';
 import { Agent } from './agent.js';
@@ -27,14 +28,22 @@ export async function examine({ dir, dir2 }: MountSubject): Promise<void> {
     const { error } = await agent.call('open', 0, join(dir, name), flags.exclusive);
     if (error !== undefined) throw unfit(`no file can be made in ${dir}: ${error}`);
     await agent.call('close', 0);
-    const seen = dir2 === undefined ? {} : await agent.call('stat', join(dir2, name));
+    const seen = dir2 === undefined || (await appears(agent, join(dir2, name)));
     await agent.call('unlink', join(dir, name));
-    if (seen.error !== undefined) {
+    if (!seen) {
       throw unfit(`${dir2} does not show what is made in ${dir}: give the same directory by another mount`);
     }
   } catch (error) {
     throw error instanceof SubjectUnfit ? error : new SubjectUnfit(describe(error), { cause: error });
   } finally {
     await agent?.kill();
+  }
+}
+
+/** One that shows late what the other mount did is wrong, and the laws say how; one that never does is another directory. */
+async function appears(agent: Agent, path: string): Promise<boolean> {
+  for (const until = performance.now() + 5_000; ; await sleep(100)) {
+    if ((await agent.call('stat', path)).error === undefined) return true;
+    if (performance.now() > until) return false;
   }
 }

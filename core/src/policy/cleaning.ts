@@ -1,4 +1,4 @@
-import type { Protocol } from '../protocol/protocol.js';
+import { type Protocol, pause } from '../protocol/protocol.js';
 import { pageBits, repeatBits } from '../region/words.js';
 import type { GroupTable, OwnedGroup } from './group-table.js';
 import { clearAll } from './initialisation.js';
@@ -18,6 +18,8 @@ export class Cleaning {
   readonly #groupPages: number;
   /** Where the last call has stopped looking. */
   #next = 0;
+  /** A call is under way: the next one waits, since it goes on where that one stops. */
+  #busy = false;
 
   constructor(words: OwnWords, reading: TableReading) {
     this.#words = words;
@@ -27,6 +29,16 @@ export class Cleaning {
   }
 
   *clean(pages: number): Protocol<number> {
+    while (this.#busy) yield pause(2);
+    this.#busy = true;
+    try {
+      return yield* this.#clean(pages);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  *#clean(pages: number): Protocol<number> {
     const words = this.#words;
     const { groups } = this.#table;
     if (words.trouble) yield* words.repair();

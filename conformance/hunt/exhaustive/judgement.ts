@@ -1,4 +1,11 @@
-import type { Judge, Local, Moments, World, WorldChange } from '@exomem/conformance/simulator';
+import {
+  glance,
+  type Judge,
+  type Local,
+  type Moments,
+  type World,
+  type WorldChange,
+} from '@exomem/conformance/simulator';
 import {
   controlFields,
   decodeLock,
@@ -23,7 +30,7 @@ import { always, atTheEnd, grows, touched } from './invariants.js';
 import { mortem } from './mortem.js';
 import type { Plot } from './plot.js';
 import { Breach, type Heard, type Held, type Holdings } from './told.js';
-import { glance, type Seen, Witness } from './witness.js';
+import { type Seen, Witness } from './witness.js';
 
 /** A client, at a moment. */
 export interface Client extends Holdings {

@@ -1,15 +1,5 @@
-import type { Moments } from '@exomem/conformance/simulator';
-import {
-  type BatchAnswer,
-  decodeState,
-  encodeState,
-  type FileOwner,
-  type Geometry,
-  type MemoryStep,
-  NamespaceReplica,
-  type Protocol,
-  type StepResult,
-} from '@exomem/core';
+import { glance, type Moments } from '@exomem/conformance/simulator';
+import { decodeState, encodeState, type FileOwner, type Geometry, NamespaceReplica } from '@exomem/core';
 import { Breach, type Held } from './told.js';
 
 /** A record that counts. */
@@ -34,26 +24,6 @@ export interface Seen {
   readonly named: readonly Pick<Held, 'page' | 'pages'>[];
   /** Names in the root directory, with whom each file ends. */
   readonly names: ReadonlyMap<string, FileOwner | undefined>;
-}
-
-/** Runs a protocol that only looks, at a moment. */
-export function glance<T>(moments: Moments, region: number, protocol: Protocol<T>): T {
-  const look = (step: MemoryStep): bigint | undefined => {
-    if (step.op === 'load') return moments.load(region, step.offset);
-    if (step.op !== 'read') throw new Error(`who only looks has no use for ${step.op}`);
-    moments.read(region, step.offset, step.bytes);
-    return undefined;
-  };
-  let state = protocol.next();
-  while (!state.done) {
-    const step = state.value;
-    let result: StepResult;
-    if (step.op === 'batch') result = step.steps.map(look) as BatchAnswer;
-    else if (step.op === 'load' || step.op === 'read') result = look(step);
-    else throw new Error(`who only looks has no use for ${step.op}`);
-    state = protocol.next(result);
-  }
-  return state.value;
 }
 
 /** Follows the log; no client. What it has seen is a number, so that a world can be at many moments. */

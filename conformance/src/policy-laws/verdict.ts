@@ -1,17 +1,13 @@
 import {
-  type BatchAnswer,
   decodeMember,
   type Geometry,
   groupWordOffset,
-  type MemoryStep,
   memberState,
-  type Protocol,
   pageOffset,
   principalWordOffset,
-  type StepResult,
   userGroups,
 } from '@exomem/core';
-import type { Judge, Local, Moments, World, WorldChange } from '../simulator/index.js';
+import { glance, type Judge, type Local, type Moments, type World, type WorldChange } from '../simulator/index.js';
 import type { Holder, Run } from './holding.js';
 import { Breach } from './law.js';
 import { type Heard, type Held, nameOffset, type Player } from './player.js';
@@ -273,24 +269,4 @@ export class Verdict implements Judge<Held, Heard>, Table {
     }
     return number;
   }
-}
-
-/** Runs a protocol that only looks over what the region holds. */
-function glance<T>(moments: Moments, region: number, protocol: Protocol<T>): T {
-  const look = (step: MemoryStep): bigint | undefined => {
-    if (step.op === 'load') return moments.load(region, step.offset);
-    if (step.op !== 'read') throw new Error(`who only looks has no use for ${step.op}`);
-    moments.read(region, step.offset, step.bytes);
-    return undefined;
-  };
-  let state = protocol.next();
-  while (!state.done) {
-    const step = state.value;
-    let result: StepResult;
-    if (step.op === 'batch') result = step.steps.map(look) as BatchAnswer;
-    else if (step.op === 'load' || step.op === 'read') result = look(step);
-    else throw new Error(`who only looks has no use for ${step.op}`);
-    state = protocol.next(result);
-  }
-  return state.value;
 }

@@ -1,4 +1,3 @@
-import { ExomemError } from '../errors.js';
 import { crc32c } from './crc32c.js';
 import type { Geometry } from './geometry.js';
 
@@ -153,10 +152,4 @@ export function decodeRequest(bytes: Uint8Array, word: bigint, groups: number): 
     });
   }
   return { changes, stop: (view.getUint32(4, true) & stopFlag) !== 0 };
-}
-
-/** @throws `UnsupportedCapability` if the region has none. */
-export function requireMailboxes({ mailboxBytes }: Geometry): void {
-  if (mailboxBytes > 0) return;
-  throw new ExomemError('UnsupportedCapability', 'this region has no mailboxes: it was not formatted for messages');
 }

@@ -7,7 +7,7 @@ import {
   principalWordOffset,
   userGroups,
 } from '@exomem/core';
-import { glance, type Judge, type Local, type Moments, type World, type WorldChange } from '../simulator/index.js';
+import { glance, type Judge, type Local, type World, type WorldChange } from '../simulator/index.js';
 import type { Holder, Run } from './holding.js';
 import { Breach } from './law.js';
 import { type Heard, type Held, nameOffset, type Player } from './player.js';

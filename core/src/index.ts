@@ -61,6 +61,7 @@ export * from './region/geometry.js';
 export * from './region/mailboxes.js';
 export * from './region/superblock.js';
 export * from './region/words.js';
+export { ForwardingSession } from './transport/forwarding-session.js';
 export * from './transport/memory.js';
 export * from './transport/session-base.js';
 export * from './transport/step.js';

@@ -9,6 +9,7 @@ import type {
   Session,
   Transport,
 } from '@exomem/core';
+import { ForwardingSession } from '@exomem/core';
 
 /**
  * Counts round trips on the critical path: a call goes out behind the replies that came before it, so it is one trip later than the
@@ -53,63 +54,52 @@ export function counted(transport: Transport, trips: Trips, less: Less = {}): Tr
   };
 }
 
-class CountedSession implements Session {
-  readonly capabilities: Capabilities;
-  readonly #inner: Session;
+class CountedSession extends ForwardingSession {
+  readonly #capabilities: Capabilities;
   readonly #trips: Trips;
 
   constructor(inner: Session, trips: Trips, less: Less) {
-    this.#inner = inner;
+    super(inner);
     this.#trips = trips;
-    this.capabilities = { ...inner.capabilities, ...less };
+    this.#capabilities = { ...inner.capabilities, ...less };
   }
 
-  get size(): number {
-    return this.#inner.size;
-  }
-  get epoch(): number {
-    return this.#inner.epoch;
-  }
-  get where(): string {
-    return this.#inner.where;
+  override get capabilities(): Capabilities {
+    return this.#capabilities;
   }
 
-  load(offset: number, options?: CallOptions): Awaitable<bigint> {
-    return this.#trips.count(1, () => this.#inner.load(offset, options));
+  override load(offset: number, options?: CallOptions): Awaitable<bigint> {
+    return this.#trips.count(1, () => super.load(offset, options));
   }
-  read(offset: number, target: Uint8Array, options?: CallOptions): Awaitable<void> {
-    return this.#trips.count(this.#pieces(target.byteLength), () => this.#inner.read(offset, target, options));
+  override read(offset: number, target: Uint8Array, options?: CallOptions): Awaitable<void> {
+    return this.#trips.count(this.#pieces(target.byteLength), () => super.read(offset, target, options));
   }
-  write(offset: number, source: Uint8Array, options?: CallOptions): Awaitable<void> {
-    return this.#trips.count(this.#pieces(source.byteLength), () => this.#inner.write(offset, source, options));
+  override write(offset: number, source: Uint8Array, options?: CallOptions): Awaitable<void> {
+    return this.#trips.count(this.#pieces(source.byteLength), () => super.write(offset, source, options));
   }
-  compareExchange(offset: number, expected: bigint, desired: bigint, options?: CallOptions): Awaitable<bigint> {
-    return this.#trips.count(1, () => this.#inner.compareExchange(offset, expected, desired, options));
+  override compareExchange(
+    offset: number,
+    expected: bigint,
+    desired: bigint,
+    options?: CallOptions,
+  ): Awaitable<bigint> {
+    return this.#trips.count(1, () => super.compareExchange(offset, expected, desired, options));
   }
-  fetchAdd(offset: number, delta: bigint, options?: CallOptions): Awaitable<bigint> {
-    return this.#trips.count(1, () => this.#inner.fetchAdd(offset, delta, options));
+  override fetchAdd(offset: number, delta: bigint, options?: CallOptions): Awaitable<bigint> {
+    return this.#trips.count(1, () => super.fetchAdd(offset, delta, options));
   }
-  async batch(steps: readonly MemoryStep[], options?: BatchOptions): Promise<BatchAnswer> {
+  override async batch(steps: readonly MemoryStep[], options?: BatchOptions): Promise<BatchAnswer> {
     await this.#trips.before?.(steps);
     // A session whose batches cannot stop at a failure waits for the answer to each step before it sends the next.
     const apart = options?.stopOnFail === true && !this.capabilities.stopOnFail;
     const frames = apart ? steps.length : Math.ceil(steps.length / this.capabilities.maxBatch);
-    return this.#trips.count(frames, () => this.#inner.batch(steps, options));
+    return this.#trips.count(frames, () => super.batch(steps, options));
   }
-  bind(member: MemberBinding, options?: CallOptions): Awaitable<void> {
-    return this.#trips.count(1, () => this.#inner.bind(member, options));
+  override bind(member: MemberBinding, options?: CallOptions): Awaitable<void> {
+    return this.#trips.count(1, () => super.bind(member, options));
   }
-  renew(options?: CallOptions): Awaitable<void> {
-    return this.#inner.renew(options);
-  }
-  revoke(member: MemberBinding, options?: CallOptions): Awaitable<void> {
-    return this.#trips.count(1, () => this.#inner.revoke(member, options));
-  }
-  view(offset: number, length: number): Uint8Array {
-    return this.#inner.view(offset, length);
-  }
-  close(): Awaitable<void> {
-    return this.#inner.close();
+  override revoke(member: MemberBinding, options?: CallOptions): Awaitable<void> {
+    return this.#trips.count(1, () => super.revoke(member, options));
   }
 
   #pieces(bytes: number): number {

@@ -29,10 +29,11 @@ test('a holder that is killed: the next one has it when it was declared dead, wi
     assert.ok(isExomemError(error, 'DeadlineExceeded'), String(error));
   }
   const waiting = memory.lock('/locks/one');
-  await using other = new Running([server.url, '/locks/one'], {}, fixture('lock-holder.js'));
   await dying.kill('SIGKILL');
   const mine = await waiting;
   assert.ok(mine.token > first.token);
+  // Not before: which of two that wait comes first is not promised, and the other one holds it for good.
+  await using other = new Running([server.url, '/locks/one'], {}, fixture('lock-holder.js'));
   await mine.release();
   assert.ok((await holder(other)).token > mine.token);
 });

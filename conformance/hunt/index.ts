@@ -11,6 +11,11 @@
  *   trace       replays a trace of allocations by four processes, which it ends at random, for so many seconds
  *   mount       holds the laws of file systems over two mounts of one region, for so many seconds
  *
+ * Over subjects that nothing is wrong with:
+ *
+ *   matrix [PATTERN ...] [--seconds N]        each transport, without each capability, through each wrapper
+ *   false-alarms [--seeds N] [--runs N]       the kit again and again: what is broken is a false alarm
+ *
  * And without a process or a network, every way that small worlds can go:
  *
  *   exhaustive [NAME ...] [--limit STATES] [--mutants] [--path WAY]
@@ -19,7 +24,9 @@
 import { parseArgs } from 'node:util';
 import { type Side, sides } from './deadly.js';
 import { exhaustive } from './exhaustive/main.js';
+import { falseAlarms } from './false-alarms.js';
 import { kill } from './kill.js';
+import { matrix } from './matrix.js';
 import { huntMounts } from './mount.js';
 import { operations } from './operations/index.js';
 import { policies } from './policies.js';
@@ -42,6 +49,8 @@ const { values, positionals } = parseArgs({
     lease: { type: 'string' },
     count: { type: 'string' },
     limit: { type: 'string' },
+    seeds: { type: 'string' },
+    runs: { type: 'string' },
     mutants: { type: 'boolean' },
     path: { type: 'string' },
     law: { type: 'string', multiple: true },
@@ -146,6 +155,18 @@ const hunts: Record<string, () => Promise<boolean>> = {
     });
     return failed === 0;
   },
+  matrix: () => {
+    const seconds = number(values.seconds);
+    const budget = seconds === undefined ? undefined : 1000 * seconds;
+    return matrix({ budget, seed: number(values.seed), names, tell: (line) => console.log(line) });
+  },
+  'false-alarms': () =>
+    falseAlarms({
+      seeds: number(values.seeds),
+      runs: number(values.runs),
+      seed: number(values.seed),
+      tell: (line) => console.log(line),
+    }),
   policies: async () => policies(names, { limit: number(values.limit), tell: (line) => console.log(line) }),
   exhaustive: async () =>
     exhaustive(names, { limit: number(values.limit), mutants: values.mutants, path: values.path }),

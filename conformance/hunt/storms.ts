@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { FaultyLink } from '@exomem/conformance';
 import { Crew, wasFenced } from './crew.js';
 import { Ground } from './ground.js';
 import { chances } from './pattern.js';
-import { Relay } from './relay.js';
 import { Scene } from './scene.js';
 import { Nursery } from './victims.js';
 
@@ -98,16 +98,19 @@ export async function cutAtRandom({ count, seed = 1, lease = 10_000 }: StormOpti
   await using ground = await Ground.open({ lease });
   await using nursery = new Nursery('./worker.js', 1);
   await using scene = await Scene.open(ground, { bytes, steward: true });
-  await using relay = await Relay.open(scene.url);
-  const crew = new Crew(scene, nursery, { seed, hold, url: relay.through(scene.url) });
+  const through = new URL(scene.url);
+  await using link = await FaultyLink.open({ host: through.hostname, port: Number(through.port) });
+  through.port = String(link.port);
+  const crew = new Crew(scene, nursery, { seed, hold, url: through.href });
   const chance = chances(seed);
   await crew.hire(4);
-  while (relay.cuts < count) {
+  let cuts = 0;
+  while (cuts < count) {
     await sleep(chance() * 100);
-    relay.cut(chance());
+    if (link.cutOne(chance())) cuts++;
   }
   const { acts, fenced } = await crew.dismiss();
   await scene.rest();
   await scene.clear();
-  return { hit: relay.cuts, acts, mistakes: fenced };
+  return { hit: cuts, acts, mistakes: fenced };
 }

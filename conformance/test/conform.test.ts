@@ -207,6 +207,29 @@ test('what is given to the kit in a wrong way is told in a sentence', async () =
     assert.match(message, says);
     assert.not.match(message, '    at ');
   }
+  const policies: [exported: unknown, says: RegExp][] = [
+    [{ policy: { ...atomic, create: () => undefined } }, /create\(\) of the policy "atomic" gives undefined/],
+    [{ policy: { ...atomic, create: () => ({ allocate() {} }) } }, /has no free\(\), no release\(\), .*no explain\(\)/],
+    [
+      {
+        policy: {
+          ...atomic,
+          create() {
+            throw new Error('not yet');
+          },
+        },
+      },
+      /create\(\) of the policy "atomic" fails: Error: not yet/,
+    ],
+    [{ policy: atomic, progress: 'some' }, /the progress that x declares is a string: write true or false/],
+  ];
+  for (const [exported, says] of policies) {
+    for (const laws of [['exclusive'], ['alone'], ['exhaustive']]) {
+      const message = await unfit(async () => conform(await subjectOf(exported, 'x'), { laws }));
+      assert.match(message, says);
+      assert.not.match(message, '    at ');
+    }
+  }
   const fine = await subjectOf(plain, 'x');
   assert.match(await unfit(() => conform(fine, { laws: ['no-such-law'] })), 'there is no law no-such-law');
 });

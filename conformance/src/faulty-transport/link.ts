@@ -14,7 +14,7 @@ interface Pair {
  * A relay on a loopback port for subjects that speak over sockets: a session connects to the relay, and the relay does
  * to its connection what the laws ask for. Connections that are made later pass.
  */
-export class FaultyLink {
+export class FaultyLink implements AsyncDisposable {
   readonly #server: Server;
   readonly #target: NetConnectOpts;
   readonly #pairs = new Set<Pair>();
@@ -49,6 +49,14 @@ export class FaultyLink {
     for (const pair of this.#pairs) this.#destroy(pair);
   }
 
+  /** Destroys one of them. @param chance which one: a number from 0 to below 1 @returns whether there was one */
+  cutOne(chance: number): boolean {
+    const pair = [...this.#pairs][Math.floor(chance * this.#pairs.size)];
+    if (pair === undefined) return false;
+    this.#destroy(pair);
+    return true;
+  }
+
   /** What is sent on the present connections vanishes, and neither end is told. */
   blackHole(): void {
     for (const pair of this.#pairs) pair.mode = 'vanishing';
@@ -66,6 +74,10 @@ export class FaultyLink {
   async close(): Promise<void> {
     this.cut();
     await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   #relay(client: Socket): void {

@@ -8,6 +8,7 @@
 import { replayFromEnvironment, replayVariables } from '../transport-laws/corpus.js';
 import { LawBroken } from '../transport-laws/expect.js';
 import { type Exploration, explore, type PolicyEffort, type PolicyLawOptions, type PolicySubject } from './explore.js';
+import { examinePolicy } from './fitness.js';
 import { keptRuns } from './found.js';
 import { type PolicyLawId, policyLawTable } from './law.js';
 import { policyPurposes } from './purpose.js';
@@ -31,7 +32,7 @@ export interface PolicyLaw {
   readonly purpose: string;
   /** How far it came when it was held last, if that was not all the way. */
   readonly note?: string | undefined;
-  /** @throws `LawBroken` with the run that broke it, step by step. */
+  /** @throws `LawBroken` with the run that broke it, step by step; `SubjectUnfit` if it is no policy. */
   run(): Promise<void>;
 }
 
@@ -55,11 +56,13 @@ export function policyLaws(given: PolicySubject, options: PolicyLawOptions = {})
     ...(replay === undefined ? {} : { replay }),
   };
   let exploration: Exploration | undefined;
+  const { name, policy } = subject;
   const fromRuns = Object.entries(policyLawTable).map(([id, sentence]) => ({
     id,
     sentence,
     purpose: policyPurposes[id] ?? '',
     async run() {
+      if (exploration === undefined) examinePolicy(name, policy);
       exploration ??= explore(subject, effort);
       const failure = exploration.failure(id as PolicyLawId);
       if (failure === undefined) return;
@@ -79,6 +82,7 @@ export function policyLaws(given: PolicySubject, options: PolicyLawOptions = {})
         return note;
       },
       async run() {
+        examinePolicy(name, policy);
         try {
           note = check(subject, effort);
         } catch (error) {

@@ -33,9 +33,14 @@ export interface Row {
 }
 
 /** Everything that a mutant can break, whether it breaks it or not: the laws of the kit, and what the searches hold. */
-export function allLaws(): { readonly of: string; readonly id: string; readonly sentence: string }[] {
-  const laws = (of: string, all: readonly { id: string; sentence: string }[]) =>
-    all.map(({ id, sentence }) => ({ of, id, sentence }));
+export function allLaws(): {
+  readonly of: string;
+  readonly id: string;
+  readonly sentence: string;
+  readonly purpose?: string;
+}[] {
+  const laws = (of: string, all: readonly { id: string; sentence: string; purpose?: string }[]) =>
+    all.map(({ id, sentence, purpose = '' }) => ({ of, id, sentence, purpose }));
   const told = [
     ...always,
     ...grows,

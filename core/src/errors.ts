@@ -21,6 +21,10 @@ export const errorTable = {
     meaning: 'there is enough free space, but no free run as long as was asked for',
     advice: 'ask for smaller pieces, or free what lies between',
   },
+  QuotaExceeded: {
+    meaning: 'it would be more than the quota of this principal allows',
+    advice: 'free or remove something, or have the quota raised: `exomem quota` shows it',
+  },
   Fenced: {
     meaning: 'this client was declared dead by another; what it held is no longer its own',
     advice: 'join again with a new client',

@@ -11,6 +11,7 @@ export * from './client/heartbeat.js';
 export { HeldLock, lockBytes } from './client/locks.js';
 export type { ManyOptions } from './client/many.js';
 export * from './client/namespace.js';
+export * from './client/quotas.js';
 export { Reservation } from './client/reservation.js';
 export * from './client/steward.js';
 export { standstillWaits, Vigil } from './client/vigil.js';

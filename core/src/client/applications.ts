@@ -88,7 +88,8 @@ export class Applications {
     const identity = { principal, incarnation, word };
     const { geometry, wipes: wipe, session } = this.#client;
     const { stopOnFail } = session.capabilities;
-    const allocator = this.#policy.create({ geometry, identity, placement: this.#placement, wipe, stopOnFail });
+    const [placement, limit] = [this.#placement, this.#client.limitOf(identity)];
+    const allocator = this.#policy.create({ geometry, identity, placement, wipe, stopOnFail, limit });
     const application = new Application(this.#client, identity, allocator, () => this.#active.delete(principal));
     this.#active.set(principal, application);
     return application;

@@ -55,6 +55,7 @@ import { allocateAll, freeAll, type ManyOptions } from './many.js';
 import { Namespace, type Owner } from './namespace.js';
 import { Orphans } from './orphans.js';
 import { Pins } from './pins.js';
+import { Quotas } from './quotas.js';
 import { Reservation } from './reservation.js';
 import { Room } from './room.js';
 import type { StewardEvent } from './steward.js';
@@ -126,6 +127,8 @@ export class Client implements AsyncDisposable, Owner {
   readonly #watch: Watch;
   readonly #locks = new Locks(this);
   readonly #changes = new Changes(this);
+  /** How much each principal may have; each client keeps to it by itself. */
+  readonly quotas = new Quotas(this);
   #attendance: Attendance | undefined;
   #member: Member | undefined;
   #identity: Identity | undefined;
@@ -193,6 +196,7 @@ export class Client implements AsyncDisposable, Owner {
     };
     this.replica.onReload = (before) => {
       this.#changes.reload(this.state);
+      this.quotas.changed(this.state);
       this.#duties.doubtNames();
       for (const inode of this.#files.keys()) {
         const was = before.inodes.get(inode);
@@ -201,6 +205,7 @@ export class Client implements AsyncDisposable, Owner {
     };
     this.replica.onRecord = (record) => {
       this.#changes.record(record, this.state);
+      this.quotas.changed(this.state);
       if (this.#events.observed) {
         this.#events.next({
           type: 'record',
@@ -256,6 +261,7 @@ export class Client implements AsyncDisposable, Owner {
         );
       if (leased !== undefined) leased.lease = () => client.lease();
       await client.refresh();
+      if (role !== 'observer') await client.quotas.refresh();
       const { heartbeat } = options;
       if (heartbeat !== undefined && role !== 'observer' && !block.configured) {
         const lane = { url, clientId, lane: heartbeatLane, silence };
@@ -302,7 +308,8 @@ export class Client implements AsyncDisposable, Owner {
       const { placement } = this.#options;
       const { stopOnFail } = this.session.capabilities;
       const identity = this.#identity;
-      this.#allocator = this.#policy.create({ geometry, identity, placement, wipe: this.wipes, stopOnFail });
+      const limit = this.limitOf(identity);
+      this.#allocator = this.#policy.create({ geometry, identity, placement, wipe: this.wipes, stopOnFail, limit });
       if (coordinator?.attend !== undefined) {
         this.#attendance = new Attendance(coordinator, bare, (error) => this.#life.missed(error));
       }
@@ -370,6 +377,10 @@ export class Client implements AsyncDisposable, Owner {
   /** Whether pages are zeroed here before they become free. */
   get wipes(): boolean {
     return (this.superblock.compat & compatible.wipe) !== 0n;
+  }
+  /** What an allocator in that name is given for its limit. */
+  limitOf(identity: Identity): () => number | undefined {
+    return () => this.quotas.limitOf(identity);
   }
   get state(): NamespaceState {
     return this.replica.state;

@@ -55,6 +55,7 @@ export class Duties {
     try {
       if (behind) {
         await client.refresh();
+        await client.quotas.refresh();
         // What was applied is published at once: somebody may wait for it to reuse pages.
         await this.#charge.beat();
       }

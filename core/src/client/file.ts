@@ -292,6 +292,7 @@ export class RegionFile implements AsyncDisposable {
         const full =
           isExomemError(error, 'RegionFull') ||
           isExomemError(error, 'Fragmented') ||
+          isExomemError(error, 'QuotaExceeded') ||
           isExomemError(error, 'OutOfRange');
         if (!full || pages === 1) throw error;
         // No room for it in one piece: rather in several than not at all.

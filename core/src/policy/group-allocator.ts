@@ -1,3 +1,4 @@
+import { ExomemError } from '../errors.js';
 import type { Protocol } from '../protocol/protocol.js';
 import { bitsOf, pageBits } from '../region/words.js';
 import { Claiming } from './claiming.js';
@@ -23,6 +24,7 @@ import type {
   Violation,
 } from './policy.js';
 import { TableReading } from './reading.js';
+import { freePages } from './run-bits.js';
 import { checkTable, countUsage } from './survey.js';
 import { TakingOver } from './taking-over.js';
 
@@ -34,6 +36,9 @@ import { TakingOver } from './taking-over.js';
 export class GroupAllocator implements Allocator {
   readonly identity: Identity;
   readonly #words: OwnWords;
+  readonly #limit: (() => number | undefined) | undefined;
+  /** Pages of requests under way, as long as there is a limit. */
+  #asked = 0;
   readonly #reading: TableReading;
   readonly #placement: Placement;
   readonly #claiming: Claiming;
@@ -48,6 +53,7 @@ export class GroupAllocator implements Allocator {
   constructor(context: PolicyContext) {
     const words = new OwnWords(context);
     this.identity = context.identity;
+    this.#limit = context.limit;
     this.#words = words;
     this.#reading = new TableReading(words);
     this.#placement = context.placement ?? lowFragmentation;
@@ -83,6 +89,29 @@ export class GroupAllocator implements Allocator {
     }
     return held;
   }
+  /** Pages in use in own words: given out, or withheld. */
+  get used(): number {
+    const { groupPages, owned } = this.#words.table;
+    let used = 0;
+    for (const { low } of owned.values()) used += groupPages - freePages(low, groupPages);
+    return used;
+  }
+  /** Holds a request against the quota: by what the words show, and what is being asked for. */
+  *#within<T>(limit: number, pages: number, claims: Protocol<T>): Protocol<T> {
+    const { used } = this;
+    if (used + this.#asked + pages > limit) {
+      throw new ExomemError(
+        'QuotaExceeded',
+        `${pages} page(s) were asked for; ${used} of principal ${this.identity.principal} are in use, and its quota is ${limit}`,
+      );
+    }
+    this.#asked += pages;
+    try {
+      return yield* claims;
+    } finally {
+      this.#asked -= pages;
+    }
+  }
   get retired(): boolean {
     return this.#words.retired;
   }
@@ -92,13 +121,17 @@ export class GroupAllocator implements Allocator {
 
   // What hands its protocol on hands on the generator itself: a delegation costs as much as an exchange.
   allocate(request: AllocationRequest): Protocol<Extent> {
-    return this.#claiming.allocate(request);
+    const claims = this.#claiming.allocate(request);
+    const limit = this.#limit?.();
+    return limit === undefined ? claims : this.#within(limit, request.pages, claims);
   }
   free(extent: Extent): Protocol<void> {
     return this.#freeing.free(extent);
   }
   allocateMany(request: ManyRequest): Protocol<readonly Extent[]> {
-    return this.#many.allocate(request);
+    const claims = this.#many.allocate(request);
+    const limit = this.#limit?.();
+    return limit === undefined ? claims : this.#within(limit, request.pages * request.count, claims);
   }
   freeMany(extents: readonly Extent[]): Protocol<void> {
     return this.#many.free(extents);

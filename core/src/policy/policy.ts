@@ -172,6 +172,8 @@ export interface PolicyContext {
   readonly placement?: Placement | undefined;
   /** The region wants pages to be zeroed before they become free. Default: they are zeroed when they are given out again. */
   readonly wipe?: boolean;
+  /** Pages that may be in use by the identity just now; undefined: any number. Asked with each allocation. */
+  readonly limit?: () => number | undefined;
   /** Whether a batch can stop at its first failed compareExchange, as the transport declares. Default: it can. */
   readonly stopOnFail?: boolean;
 }

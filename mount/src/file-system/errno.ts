@@ -10,6 +10,7 @@ export const errnoTable = {
   InvalidArgument: 'EINVAL',
   PermissionDenied: 'EPERM',
   RegionFull: 'ENOSPC',
+  QuotaExceeded: 'EDQUOT',
   Fragmented: 'ENOSPC',
   NamespaceFull: 'ENOSPC',
   Fenced: 'EIO',

@@ -25,6 +25,7 @@ export const outcomes: Record<ErrorCode, Outcome> = {
   InvalidArgument: 'usage',
   PermissionDenied: 'refused',
   RegionFull: 'full',
+  QuotaExceeded: 'full',
   Fragmented: 'full',
   Fenced: 'refused',
   OutcomeUnknown: 'unreachable',

@@ -401,6 +401,31 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
       '\nIt ends with 0 if the region is clean, with 1 if all damage was repaired, and with 7 if there is damage; docs/fsck.md says\nwhat is held against what, and what can be repaired.',
     );
 
+  const quota = exomem
+    .command('quota')
+    .description('How much each principal may have: a member, or an application. Members keep to it by themselves.');
+  command(
+    'show [region]',
+    'Show who may have how much, and has.',
+    ['exomem quota show', 'exomem quota show --json | jq .default'],
+    async (context, region: string | undefined) => (await import('../commands/quota.js')).showQuotas(context, region),
+    quota,
+  );
+  command(
+    'set <whom> <size> [region]',
+    'Set the quota of a principal, or the default for all that have none of their own.',
+    ['exomem quota set default 4G', 'exomem quota set 3 512M', 'exomem quota set 3 none'],
+    async (context, whom: string, size: string, region: string | undefined) =>
+      (await import('../commands/quota.js')).setQuota(context, whom, size, region),
+    quota,
+  ).addHelpText(
+    'after',
+    `
+What counts is what the region's words show: memory and the pages of files that the principal holds. Files of those who have left
+count for the steward, which has no quota by default. Whoever is over its quota keeps what it has, and gets no more. It is a
+rule among friends: a program that means harm can pass it by, and \`exomem fsck\` tells who is over.`,
+  );
+
   const image = exomem
     .command('image')
     .description('Save a region as a file, and bring the files of one into another region.')

@@ -1,9 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import {
+  countUsage,
+  decodePrincipal,
   ExomemError,
   formatPairUrl,
+  isExomemError,
   memberState,
+  pageOffset,
   pairTransport,
+  parseQuotas,
+  principalState,
+  type QuotaLine,
+  type QuotaTable,
+  quotaInode,
+  quotaLines,
   run,
   type Session,
   type Transport,
@@ -14,6 +24,7 @@ import {
   type Finding,
   type Mend,
   oracles,
+  type RegionImage,
   type Repair,
   repairRegion,
   type Severity,
@@ -23,6 +34,7 @@ import { exitCodes } from '../command/exit-code.js';
 import { parseRegion } from '../command/location.js';
 import { type Output, paint, printable } from '../command/output.js';
 import { Progress } from '../command/progress.js';
+import { formatSize } from '../command/quantity.js';
 import { FileSession } from '../image/file-session.js';
 import { MemorySession } from '../image/memory-session.js';
 import { fileImage } from '../image/region-image.js';
@@ -60,10 +72,15 @@ export async function fsck(context: Context, text: string | undefined, flags: Fs
     const { problem } = audit.image.superblock.main;
     if (audit.image.tables === undefined && problem !== undefined)
       throw new ExomemError(problem.code, problem.message, { where: session.where, advice: problem.advice });
-    if (output.json) output.value({ ...plain(audit, session.where), ...(repair && plainRepair(repair, flags)) });
-    else {
+    const over = await overQuota(session, audit.image);
+    if (output.json) {
+      output.value({ ...plain(audit, session.where), overQuota: over, ...(repair && plainRepair(repair, flags)) });
+    } else {
       if (repair !== undefined) tellRepair(repair, flags, output);
       report(audit, output);
+      for (const { principal, used, limit } of over) {
+        output.line(`\nprincipal ${principal} uses ${formatSize(used)}, and its quota is ${formatSize(limit!)}`);
+      }
       if (repair !== undefined && audit.damaged) advise(audit.findings, output);
     }
     if (audit.damaged) return exitCodes.unusable[0];
@@ -72,6 +89,32 @@ export async function fsck(context: Context, text: string | undefined, flags: Fs
     signal.removeEventListener('abort', end);
     await session.close();
   }
+}
+
+/** Who has more than its quota. What cannot be read says nothing. */
+async function overQuota(session: Session, { tables }: RegionImage): Promise<QuotaLine[]> {
+  if (tables?.log.begin === undefined) return [];
+  const { geometry, log, members, principals } = tables;
+  const inode = quotaInode(log.state);
+  const file = inode === undefined ? undefined : log.state.inodes.get(inode);
+  const [extent] = file?.extents ?? [];
+  // It is written in one piece.
+  if (file === undefined || extent === undefined || file.size > extent.pages * geometry.pageSize) return [];
+  const bytes = new Uint8Array(file.size);
+  await session.read(pageOffset(geometry, extent.page), bytes);
+  let table: QuotaTable;
+  try {
+    table = parseQuotas(bytes);
+  } catch (error) {
+    if (isExomemError(error, 'Damaged')) return [];
+    throw error;
+  }
+  const lines = Array.from(principals, (word, principal) => ({ principal, ...decodePrincipal(word) })).filter(
+    ({ state }) => state === principalState.active,
+  );
+  const exempt = lines.filter(({ member }) => members[member]?.introduction.steward).map(({ principal }) => principal);
+  const usage = countUsage(tables.words.subarray(0, (2 * tables.userPages) / geometry.groupPages), geometry.groupPages);
+  return quotaLines(table, lines, usage, geometry.pageSize, new Set(exempt)).filter(({ over }) => over);
 }
 
 /** A URL names a served region, everything else a file. Neither is joined; a file is locked while it is repaired. */

@@ -1,0 +1,89 @@
+// deadline: 120s
+import { setTimeout as sleep } from 'node:timers/promises';
+import { assert, suite } from '@exomem/testing';
+import { isExomemError, KiB, MiB, open } from 'exomem';
+import { Folder, Server } from './fixtures/command.js';
+
+const test = suite('quotas');
+
+async function code(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+  } catch (error) {
+    if (isExomemError(error)) return error.code;
+    throw error;
+  }
+  return 'none';
+}
+
+test('a principal gets what its quota allows, of memory, files and runs at once', async () => {
+  await using server = await Server.start();
+  await using memory = await open(server.url);
+  const { client } = memory;
+  const before = await memory.allocate(MiB);
+  await client.quotas.set(client.identity, 2 * MiB);
+  assert.is(await code(memory.allocate(2 * MiB)), 'QuotaExceeded');
+  const more = await memory.allocate(512 * KiB);
+  assert.is(await code(memory.allocateMany(10, 100 * KiB)), 'QuotaExceeded');
+  assert.is(await code(memory.writeFile('/big', new Uint8Array(MiB))), 'QuotaExceeded');
+  // At the same time, too, no more than that.
+  const all = await Promise.allSettled(Array.from({ length: 8 }, () => memory.allocate(100 * KiB)));
+  assert.ok(all.filter(({ status }) => status === 'fulfilled').length <= 5);
+  await more.free();
+  await before.free();
+  await memory.allocate(512 * KiB);
+  await client.quotas.set(client.identity, undefined);
+  await memory.allocate(4 * MiB);
+  // Another principal has none, unless there is a default; the steward has none then.
+  await using other = await open(server.url);
+  await other.allocate(4 * MiB);
+  await client.quotas.set('default', 5 * MiB);
+  assert.equal((await other.client.quotas.get()).default, 5 * MiB);
+  while ((await code(other.allocate(2 * MiB))) !== 'QuotaExceeded') {
+    // It follows with its next heartbeat.
+    await sleep(20);
+  }
+  const application = await client.register();
+  await application.allocate(4 * MiB);
+  assert.is(await code(application.allocate(2 * MiB)), 'QuotaExceeded');
+  await application.end();
+  // Whoever comes knows it from the first on.
+  await using newcomer = await open(server.url);
+  assert.is(await code(newcomer.allocate(6 * MiB)), 'QuotaExceeded');
+});
+
+test('`exomem quota` sets and shows, and fsck tells who is over', async () => {
+  using folder = new Folder();
+  await using server = await Server.start(['--size', '64M', '--file', folder.at('region')]);
+  await using memory = await open(server.url, { label: 'greedy' });
+  await memory.allocate(8 * MiB);
+  const { principal } = memory.client.identity;
+  const run = async (...args: string[]) => {
+    const ran = await server.run(args);
+    assert.is(ran.code, 0, ran.stderr);
+    return String(ran.stdout);
+  };
+  await run('quota', 'set', 'default', '1G');
+  await run('quota', 'set', String(principal), '4M');
+  assert.match(await run('quota', 'show'), /default: 1 GiB/);
+  const shown = JSON.parse(await run('quota', 'show', '--json'));
+  const line = shown.principals.find((one: { principal: number }) => one.principal === principal);
+  assert.equal([line.limit, line.over, line.name, line.used >= 8 * MiB], [4 * MiB, true, 'greedy', true]);
+  const over = JSON.parse(await run('fsck', '--json')).overQuota;
+  assert.equal(
+    over.map((one: { principal: number }) => one.principal),
+    [principal],
+  );
+  assert.match(await run('fsck'), /uses 8(\.\d+)? MiB, and its quota is 4 MiB/);
+  await run('quota', 'set', String(principal), 'none');
+  assert.equal(JSON.parse(await run('fsck', '--json')).overQuota, []);
+  for (const [whom, size, expected] of [
+    ['nobody', '1M', 2],
+    ['60000', '1M', 3],
+    ['default', 'much', 2],
+  ] as const) {
+    assert.is((await server.run(['quota', 'set', whom, size])).code, expected, `${whom} ${size}`);
+  }
+});
+
+test.run();

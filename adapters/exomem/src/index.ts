@@ -21,6 +21,7 @@ export {
   type ManyOptions,
   type MemberLine,
   Namespace,
+  type Placement,
   type PrincipalLine,
   RegionFile,
   Reservation,

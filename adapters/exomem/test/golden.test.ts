@@ -1,15 +1,16 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
 import { formatVersion, run } from '@exomem/core';
 import { auditRegion } from '@exomem/core/audit';
 import { assert, suite } from '@exomem/testing';
 import { open } from 'exomem';
+import { metadataFile } from '../src/serving/metadata.js';
 import { Service } from '../src/serving/service.js';
 import { surroundings } from '../src/surroundings.js';
 import { Folder } from './fixtures/command.js';
 import { type Account, accountOf } from './golden/account.js';
-import { goldenFolder } from './golden/make.js';
+import { fileUrl, goldenFolder } from './golden/make.js';
 
 const test = suite('images of each version of the format');
 
@@ -30,26 +31,40 @@ test('the present version is among them', () => {
   assert.ok(versions.includes(`v${formatVersion}`), 'npm run golden makes them');
 });
 
+/** Unpacks an image, and its metadata beside it where that is apart. */
+function unpack(folder: string, name: string, path: string): void {
+  writeFileSync(path, brotliDecompressSync(readFileSync(join(folder, `${name}.br`))));
+  const metadata = join(folder, `${metadataFile(name)}.br`);
+  if (existsSync(metadata)) writeFileSync(metadataFile(path), brotliDecompressSync(readFileSync(metadata)));
+}
+
+test('in one piece, and with the metadata apart', () => {
+  const files = readdirSync(join(goldenFolder, `v${formatVersion}`));
+  for (const name of ['in-use', 'apart-in-use', 'apart-in-use.metadata']) assert.ok(files.includes(`${name}.br`), name);
+});
+
 for (const version of versions) {
-  const images = readdirSync(join(goldenFolder, version)).filter((name) => name.endsWith('.br'));
-  for (const name of images) {
-    const bytes = brotliDecompressSync(readFileSync(join(goldenFolder, version, name)));
-    const account = JSON.parse(
-      readFileSync(join(goldenFolder, version, name.replace(/br$/, 'json')), 'utf8'),
-    ) as Account;
+  const kept = join(goldenFolder, version);
+  const images = readdirSync(kept).filter((name) => name.endsWith('.json'));
+  for (const file of images) {
+    const name = file.slice(0, -'.json'.length);
+    const account = JSON.parse(readFileSync(join(kept, file), 'utf8')) as Account;
 
     test(`${version}/${name}: what was in it is read from it, and it is clean`, async () => {
       using folder = new Folder();
-      writeFileSync(folder.at('image'), bytes);
+      unpack(kept, name, folder.at('image'));
+      const url = fileUrl(folder.at('image'));
       assert.ok(Object.keys(account.names).length > 5);
-      assert.equal(await accountOf(`file:${folder.at('image')}`), account, hint);
-      assert.equal(await damage(`file:${folder.at('image')}`, false), [], hint);
+      assert.equal(await accountOf(url), account, hint);
+      assert.equal(await damage(url, false), [], hint);
     });
 
     test(`${version}/${name}: served again it is recovered, and nothing that stays is lost`, async () => {
       using folder = new Folder();
-      writeFileSync(folder.at('image'), bytes);
-      await using service = await Service.start({ load: folder.at('image'), listen: '127.0.0.1:0' });
+      const image = folder.at('image');
+      unpack(kept, name, image);
+      const how = existsSync(metadataFile(image)) ? { file: image } : { load: image };
+      await using service = await Service.start({ ...how, listen: '127.0.0.1:0' });
       const { url } = service;
       const nobodyElse = async (): Promise<boolean> => {
         await using memory = await open(url, { role: 'observer' });

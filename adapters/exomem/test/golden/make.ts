@@ -14,10 +14,11 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync } from 'node:zlib';
-import { format, formatVersion, runSync, Steward } from '@exomem/core';
+import { format, formatVersion, pairTransport, runSync, Steward, type Transport } from '@exomem/core';
 import { sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import { MiB, open } from 'exomem';
 import { saveRegion } from '../../src/image/save.js';
+import { formatPair, metadataFile } from '../../src/serving/metadata.js';
 import { surroundings } from '../../src/surroundings.js';
 import { Folder } from '../fixtures/command.js';
 import { accountOf } from './account.js';
@@ -25,6 +26,11 @@ import { makePackages } from './packages.js';
 
 /** Where the images of a version are: among the sources, not among what was compiled. */
 export const goldenFolder = fileURLToPath(new URL('../../../test/golden/', import.meta.url));
+
+/** The URL of a region in a file, and of one whose metadata is in a file beside that. */
+export function fileUrl(path: string): string {
+  return existsSync(metadataFile(path)) ? `file:${path}?metadata=file:${metadataFile(path)}` : `file:${path}`;
+}
 
 async function make(): Promise<void> {
   const folder = join(goldenFolder, `v${formatVersion}`);
@@ -39,23 +45,63 @@ async function make(): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   using scratch = new Folder();
-  for (const [name, bytes] of await lives(scratch)) {
+  for (const [name, { bytes, metadata }] of await lives(scratch)) {
     const path = scratch.at(name);
-    writeFileSync(path, bytes);
-    writeFileSync(join(folder, `${name}.br`), brotliCompressSync(bytes));
-    writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(await accountOf(`file:${path}`), undefined, 1)}\n`);
+    const keep = (path: string, name: string, bytes: Uint8Array): void => {
+      writeFileSync(path, bytes);
+      writeFileSync(join(folder, `${name}.br`), brotliCompressSync(bytes));
+    };
+    keep(path, name, bytes);
+    if (metadata !== undefined) keep(metadataFile(path), metadataFile(name), metadata);
+    const account = await accountOf(fileUrl(path));
+    writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(account, undefined, 1)}\n`);
   }
 }
 
-/** A region that was lived in: while all are there, as it was saved just then, and when all have left. */
-async function lives(scratch: Folder): Promise<[string, Buffer][]> {
+/** The bytes of a region; of one whose metadata lies apart, of both. */
+interface Image {
+  readonly bytes: Uint8Array;
+  readonly metadata?: Uint8Array;
+}
+
+/** Where a region is made, and how its bytes are taken. */
+interface Ground {
+  readonly url: string;
+  readonly transport: Transport;
+  now(): Image;
+}
+
+const shape = { lease: 500, logSlots: 64, arenaBytes: 32 * 1024, memberSlots: 8, principalSlots: 16, zeroed: true };
+const copyOf = (buffer: SharedArrayBuffer): Uint8Array => new Uint8Array(buffer).slice();
+
+function inOnePiece(): Ground {
   const buffer = new SharedArrayBuffer(4 * MiB);
   const transport = sharedArrayBuffer({ r: [buffer] });
   const session = transport.open('sab:r', { clientId: new Uint8Array(16), lane: 0 });
-  const shape = { lease: 500, logSlots: 64, arenaBytes: 32 * 1024, memberSlots: 8, principalSlots: 16 };
-  runSync(format(session.size, { ...shape, zeroed: true }), { session, surroundings });
-  const enter = (label: string, role: 'member' | 'steward' = 'member') => open('sab:r', { transport, label, role });
-  const now = (): Buffer => Buffer.from(new Uint8Array(buffer).slice());
+  runSync(format(session.size, shape), { session, surroundings });
+  return { url: 'sab:r', transport, now: () => ({ bytes: copyOf(buffer) }) };
+}
+
+async function apart(): Promise<Ground> {
+  const [data, metadata] = [new SharedArrayBuffer(3 * MiB), new SharedArrayBuffer(MiB)];
+  const each = sharedArrayBuffer({ data: [data], metadata: [metadata] });
+  const halves = { data: each, metadata: each };
+  const url = 'sab:data?metadata=sab:metadata';
+  await formatPair(url, halves, shape);
+  return { url, transport: pairTransport(halves), now: () => ({ bytes: copyOf(data), metadata: copyOf(metadata) }) };
+}
+
+async function lives(scratch: Folder): Promise<[string, Image][]> {
+  const divided = await life(await apart(), scratch);
+  return [
+    ...(await life(inOnePiece(), scratch)),
+    ...divided.map(([name, image]): [string, Image] => [`apart-${name}`, image]),
+  ];
+}
+
+/** A region that was lived in: while all are there, as it was saved just then, and when all have left. */
+async function life({ url, transport, now }: Ground, scratch: Folder): Promise<[string, Image][]> {
+  const enter = (label: string, role: 'member' | 'steward' = 'member') => open(url, { transport, label, role });
 
   const keeper = await enter('keeper', 'steward');
   const steward = new Steward(keeper.client);
@@ -109,7 +155,7 @@ async function lives(scratch: Folder): Promise<[string, Buffer][]> {
   await keeper.close();
   return [
     ['in-use', inUse],
-    ['saved', readFileSync(path)],
+    ['saved', { bytes: readFileSync(path) }],
     ['left', now()],
   ];
 }

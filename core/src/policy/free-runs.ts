@@ -18,16 +18,17 @@ class Block {
 
 /**
  * Which groups are free, and where many of them lie in a row. A long run is found by looking at one summary for a thousand
- * groups, so that a full region of a terabyte is searched in microseconds.
+ * groups, so that a full region of a terabyte is searched in microseconds; and inside of those at 32 groups at a time.
  */
 export class FreeRuns {
   readonly groups: number;
-  readonly #free: Uint8Array;
+  /** A bit for each group, the first one lowest: whether it is free. */
+  readonly #bits: Uint32Array;
   readonly #blocks: Block[];
 
   constructor(groups: number) {
     this.groups = groups;
-    this.#free = new Uint8Array(groups);
+    this.#bits = new Uint32Array(Math.ceil(groups / 32));
     this.#blocks = Array.from({ length: Math.ceil(groups / blockGroups) }, () => new Block());
   }
 
@@ -35,15 +36,14 @@ export class FreeRuns {
   count = 0;
 
   has(group: number): boolean {
-    return this.#free[group] === 1;
+    return ((this.#bits[group >>> 5]! >>> (group & 31)) & 1) === 1;
   }
 
   set(group: number, free: boolean): void {
-    const value = free ? 1 : 0;
-    if (this.#free[group] === value) return;
-    this.#free[group] = value;
+    if (this.has(group) === free) return;
+    this.#bits[group >>> 5]! ^= 1 << (group & 31);
     this.count += free ? 1 : -1;
-    this.#blocks[Math.floor(group / blockGroups)]!.stale = true;
+    this.#blocks[(group / blockGroups) | 0]!.stale = true;
   }
 
   /** The first run of at least `length` free groups that begins at `from` or behind it, as long as it is. */
@@ -65,15 +65,14 @@ export class FreeRuns {
           continue;
         }
       }
-      // Here it lies, or the search began inside of a block: group by group up to the end of it.
+      // Here it lies, or the search began inside of a block: run by run up to the end of it.
       const end = Math.min(this.groups, (Math.floor(group / blockGroups) + 1) * blockGroups);
-      for (; group < end; group++) {
-        if (this.#free[group] === 1) {
-          if (start < 0) start = group;
-          continue;
-        }
-        if (start >= 0 && group - start >= length) return { start, end: group };
-        start = -1;
+      while (group < end) {
+        const free = start >= 0;
+        group = this.#find(!free, group, end);
+        if (group === end) break;
+        if (free && group - start >= length) return { start, end: group };
+        start = free ? -1 : group;
       }
     }
     return start >= 0 && this.groups - start >= length ? { start, end: this.groups } : undefined;
@@ -99,16 +98,36 @@ export class FreeRuns {
           continue;
         }
       }
-      for (; group >= first; group--) {
-        if (this.#free[group] === 1) {
-          if (end < 0) end = group + 1;
-          continue;
-        }
-        if (end >= 0 && end - group - 1 >= length) return { start: group + 1, end };
-        end = -1;
+      while (group >= first) {
+        const free = end >= 0;
+        group = this.#findBack(!free, group, first);
+        if (group < first) break;
+        if (free && end - group - 1 >= length) return { start: group + 1, end };
+        end = free ? -1 : group + 1;
       }
     }
     return end >= length && end > 0 ? { start: 0, end } : undefined;
+  }
+
+  /** The first group from there on, ahead of `end`, that is free, or is not; else `end`. */
+  #find(free: boolean, group: number, end: number): number {
+    const flip = free ? 0 : -1;
+    let word = group >>> 5;
+    const last = (end - 1) >>> 5;
+    let bits = (this.#bits[word]! ^ flip) & (-1 << (group & 31));
+    while (bits === 0 && word < last) bits = this.#bits[++word]! ^ flip;
+    // The lowest bit that is set.
+    return bits === 0 ? end : Math.min(end, word * 32 + 31 - Math.clz32(bits & -bits));
+  }
+
+  /** The last group up to that one, not ahead of `first`, that is free, or is not; else the one ahead of `first`. */
+  #findBack(free: boolean, group: number, first: number): number {
+    const flip = free ? 0 : -1;
+    let word = group >>> 5;
+    const last = first >>> 5;
+    let bits = (this.#bits[word]! ^ flip) & (-1 >>> (31 - (group & 31)));
+    while (bits === 0 && word > last) bits = this.#bits[--word]! ^ flip;
+    return bits === 0 ? first - 1 : Math.max(first - 1, word * 32 + 31 - Math.clz32(bits));
   }
 
   #block(at: number): Block {
@@ -116,20 +135,14 @@ export class FreeRuns {
     if (!block.stale) return block;
     const first = at * blockGroups;
     const end = Math.min(this.groups, first + blockGroups);
-    let run = 0;
-    block.prefix = -1;
+    block.prefix = this.#find(false, first, end) - first;
+    block.suffix = end - 1 - this.#findBack(false, end - 1, first);
     block.best = 0;
-    for (let group = first; group < end; group++) {
-      if (this.#free[group] === 1) {
-        run++;
-        if (run > block.best) block.best = run;
-      } else {
-        if (block.prefix < 0) block.prefix = run;
-        run = 0;
-      }
+    for (let start = this.#find(true, first, end); start < end; ) {
+      const used = this.#find(false, start, end);
+      if (used - start > block.best) block.best = used - start;
+      start = used === end ? end : this.#find(true, used, end);
     }
-    if (block.prefix < 0) block.prefix = run;
-    block.suffix = run;
     block.stale = false;
     return block;
   }

@@ -238,7 +238,7 @@ export class GroupTable implements FreeSpace {
     this.#free.set(group, false);
     if (before === undefined) {
       owned.unjudged = true;
-    } else {
+    } else if (before !== 0) {
       for (let index = 0; index < this.groupPages; index++) {
         if ((before & runMask(index, 1)) !== 0) owned.clean |= 1 << index;
       }
@@ -290,6 +290,7 @@ export class GroupTable implements FreeSpace {
 
   /** What the low half of a group says when it is given up: 01 for each page that is still known to be zero. */
   cleanLow(owned: OwnedGroup): number {
+    if (owned.clean === 0) return 0;
     let low = 0;
     for (let index = 0; index < this.groupPages; index++) {
       if (owned.clean & (1 << index)) low |= pageBits.clean << (30 - 2 * index);

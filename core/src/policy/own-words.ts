@@ -25,11 +25,6 @@ export interface WordChange {
   readonly bits: number;
 }
 
-/** The same, as one step of a batch. `keeps`: the word stays ours, even if no page of it is in use. */
-interface Exchange extends WordChange {
-  readonly keeps: boolean;
-}
-
 /** Groups that a long run takes, from `first` on: the low halves they must have, and those they get. */
 export interface Run {
   readonly first: number;
@@ -143,7 +138,7 @@ export class OwnWords {
   *awaitAll(groups: readonly number[]): Protocol<OwnedGroup[]> {
     for (;;) {
       const all: OwnedGroup[] = [];
-      for (const group of groups) all.push(yield* this.await(group));
+      for (const group of groups) all.push(this.ready(group) ?? (yield* this.await(group)));
       if (all.every((owned) => !owned.busy && !owned.doubt && this.table.owned.get(owned.group) === owned)) return all;
     }
   }
@@ -320,20 +315,19 @@ export class OwnWords {
     try {
       if (this.wipes) yield* this.#wipe(changes);
       // A long run that is dropped ceases with its head: nobody may see it shorter than it is.
-      const groups = new Set(changes.map(({ owned }) => owned.group));
       const whole = runBits(0, groupPages, false);
-      const heads = changes
-        .filter(
-          ({ owned, bits }) => long && owned.low === whole && (bits & headMask) === 0 && groups.has(owned.group + 1),
-        )
-        .map(({ owned }) => ({ owned, mask: headMask, bits: headMask, keeps: true }));
+      const begin = long ? changes.filter(({ owned, bits }) => owned.low === whole && (bits & headMask) === 0) : [];
+      const groups = new Set(begin.length === 0 ? [] : changes.map(({ owned }) => owned.group));
+      const heads = begin
+        .filter(({ owned }) => groups.has(owned.group + 1))
+        .map(({ owned }) => ({ owned, mask: headMask, bits: headMask }));
       // What looks given is emptied before it is given up: if the answer to that is lost, and the word shows again what
       // it did, it was given to us since; while we own a word nobody gives it to us.
       const given = changes.filter(
         ({ owned, mask, bits }) => ((owned.low & ~mask) | bits) === 0 && looksGiven(owned.low, groupPages),
       );
-      yield* this.#exchangeParts(given.map((change) => ({ ...change, keeps: true })));
-      yield* this.#exchangeParts([...heads, ...changes.map((change) => ({ ...change, keeps: false }))], () => done++);
+      yield* this.#exchangeParts(given, given.length);
+      yield* this.#exchangeParts(heads.length === 0 ? changes : [...heads, ...changes], heads.length, () => done++);
     } finally {
       for (const [at, { owned, mask, bits }] of changes.entries()) {
         owned.busy = false;
@@ -362,18 +356,20 @@ export class OwnWords {
     for (const { owned, set } of wiped) owned.clean |= set;
   }
 
-  *#exchangeParts(changes: readonly Exchange[], onDone?: () => void): Protocol<void> {
+  /** The words of the first `keep` changes stay ours, even if no page of them is in use. */
+  *#exchangeParts(changes: readonly WordChange[], keep: number, onDone?: () => void): Protocol<void> {
     for (let at = 0; at < changes.length; at += batchWords) {
-      yield* this.#exchange(changes.slice(at, at + batchWords), onDone);
+      yield* this.#exchange(changes.slice(at, at + batchWords), keep - at, onDone);
     }
   }
 
   /** One batch of changes, up to the first that fails; a word may change twice. `onDone` hears of those that do not keep it. */
-  *#exchange(changes: readonly Exchange[], onDone?: () => void): Protocol<void> {
+  *#exchange(changes: readonly WordChange[], keep: number, onDone?: () => void): Protocol<void> {
     const { table, high } = this;
     const between = new Map<OwnedGroup, number>();
-    const steps = changes.map(({ owned, mask, bits, keeps }) => {
-      const before = between.get(owned) ?? owned.low;
+    const steps = changes.map(({ owned, mask, bits }, at) => {
+      const keeps = at < keep;
+      const before = between.size === 0 ? owned.low : (between.get(owned) ?? owned.low);
       const low = ((before & ~mask) | bits) >>> 0;
       owned.leaving = low === 0 && !keeps;
       if (keeps) between.set(owned, low);
@@ -381,7 +377,8 @@ export class OwnWords {
       return compareExchange(this.offset(owned.group), joinWord(high, before), desired);
     });
     const answer = (yield batch(steps, this.stops)) as BatchAnswer;
-    for (const [at, { owned, keeps }] of changes.entries()) {
+    for (const [at, { owned }] of changes.entries()) {
+      const keeps = at < keep;
       const { expected, desired } = steps[at]!;
       const leaves = owned.leaving && !keeps;
       if (!keeps) owned.leaving = false;

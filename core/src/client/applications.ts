@@ -1,6 +1,5 @@
 import { ExomemError } from '../errors.js';
-import type { Placement } from '../policy/placement.js';
-import type { AllocationPolicy, Identity } from '../policy/policy.js';
+import type { AllocationPolicy, Allocator, Identity } from '../policy/policy.js';
 import {
   adoptPrincipal,
   encodeKeep,
@@ -25,13 +24,14 @@ import type { Client } from './client.js';
 export class Applications {
   readonly #client: Client;
   readonly #policy: AllocationPolicy;
-  readonly #placement: Placement | undefined;
+  readonly #allocator: (identity: Identity) => Allocator;
   readonly #active = new Map<number, Application>();
 
-  constructor(client: Client, policy: AllocationPolicy, placement: Placement | undefined) {
+  /** @param allocator makes one that allocates in that name */
+  constructor(client: Client, policy: AllocationPolicy, allocator: (identity: Identity) => Allocator) {
     this.#client = client;
     this.#policy = policy;
-    this.#placement = placement;
+    this.#allocator = allocator;
   }
 
   get all(): readonly Application[] {
@@ -86,11 +86,9 @@ export class Applications {
 
   #act({ principal, incarnation, word }: Identity): Application {
     const identity = { principal, incarnation, word };
-    const { geometry, wipes: wipe, session } = this.#client;
-    const { stopOnFail } = session.capabilities;
-    const [placement, limit] = [this.#placement, this.#client.limitOf(identity)];
-    const allocator = this.#policy.create({ geometry, identity, placement, wipe, stopOnFail, limit });
-    const application = new Application(this.#client, identity, allocator, () => this.#active.delete(principal));
+    const application = new Application(this.#client, identity, this.#allocator(identity), () =>
+      this.#active.delete(principal),
+    );
     this.#active.set(principal, application);
     return application;
   }

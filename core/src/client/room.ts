@@ -1,5 +1,5 @@
 import { isExomemError } from '../errors.js';
-import type { AllocationRequest, Allocator, Extent, Identity } from '../policy/policy.js';
+import type { Allocator, Identity } from '../policy/policy.js';
 import { ask, readMembers } from '../protocol/membership.js';
 import type { Protocol } from '../protocol/protocol.js';
 import { userGroups } from '../region/geometry.js';
@@ -27,8 +27,35 @@ export interface Surrounds {
   missed(error: unknown): void;
 }
 
-/** Where an allocation that finds nothing looks for room: with others, who may give some, and with what waits for them. */
-export class Room {
+/** Where an allocation that finds nothing looks for room. */
+export interface Room {
+  /** Something was let go of: whoever asks for space now may be served soon. */
+  hope(): void;
+  /** What a claim of runs of so many pages finds, as often made anew as there may be more to find. */
+  find<T>(pages: number, allocator: Allocator, claim: () => Protocol<T>): Promise<T>;
+  /** From time to time: whoever allocates looks whether others have taken what it takes for free. */
+  lookAhead(allocator: Allocator): Promise<void>;
+}
+
+/** Where nobody can be asked: what there is not, there is not. */
+export class OwnRoom implements Room {
+  readonly #client: Client;
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  hope(): void {}
+
+  find<T>(_pages: number, _allocator: Allocator, claim: () => Protocol<T>): Promise<T> {
+    return this.#client.run(claim());
+  }
+
+  async lookAhead(): Promise<void> {}
+}
+
+/** With others, who may give some, and with what waits for them: it asks them, and waits a little, before it says no. */
+export class NeighbourRoom implements Room {
   readonly #client: Client;
   readonly #around: Surrounds;
   /** Milliseconds that it waits. */
@@ -41,21 +68,12 @@ export class Room {
     this.#patience = patience;
   }
 
-  /** Something was let go of: whoever asks for space now may be served soon. */
   hope(): void {
     this.#fullUntil = 0;
   }
 
-  /** An allocation that asks others for room, and waits a little, before it takes no for an answer. */
-  allocate(request: AllocationRequest, allocator: Allocator): Promise<Extent> {
-    return this.find(request.pages, allocator, () => allocator.allocate(request));
-  }
-
-  /** The same for whatever takes runs of so many pages from an allocator; made anew for each attempt. */
   async find<T>(pages: number, allocator: Allocator, claim: () => Protocol<T>): Promise<T> {
     const client = this.#client;
-    // Nobody can be asked there.
-    if (client.superblock.configured) return client.run(claim());
     const { duties, files, beat, missed } = this.#around;
     const { now, sleep } = client.surroundings;
     let deadline = 0;
@@ -100,7 +118,6 @@ export class Room {
   #nextLook = 0;
   #nextAhead = 0;
 
-  /** From time to time: who allocates looks whether others have taken what it takes for free. */
   async lookAhead(allocator: Allocator): Promise<void> {
     const { geometry, superblock, surroundings } = this.#client;
     const time = surroundings.now();

@@ -73,7 +73,7 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
     );
     for (const url of service.urls) output.line(`  ${url}`);
     tellPolicy(context, service);
-    output.line(`Try: EXOMEM_URL=${service.urls[0]} exomem ls -l`);
+    output.line(`Try: EXOMEM_URL='${service.urls[0]}' exomem ls -l`);
     output.line('Ctrl-C ends it.');
   }
   warnOfOthers(context, service.urls);

@@ -143,7 +143,7 @@ async function tellAll(context: Context, service: Service, mounted: SupervisedMo
     output.line(`  cp /etc/hostname ${dir}/ && ls -l ${dir}`);
   }
   if ((await onPath('exomem')) === undefined) output.line(`  alias exomem='node ${process.argv[1]}'`);
-  output.line(`  export EXOMEM_URL=${url}`);
+  output.line(`  export EXOMEM_URL='${url}'`);
   output.line('  exomem put /etc/hostname / && exomem cat /hostname');
   output.line('  exomem members');
   const keep =

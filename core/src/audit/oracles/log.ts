@@ -51,7 +51,7 @@ export const log = overTables(
     }
     if (behind > 0)
       found.note(
-        `${count(behind, 'slot')} of the log hold what the snapshot has passed: the next one who needs room truncates them`,
+        `the log holds ${count(behind, 'slot')} whose records the snapshot has passed: the next one who needs room truncates them`,
         geometry.logOffset,
       );
     for (const { index, offset, author, incarnation, sequence, counts } of log.entries) {

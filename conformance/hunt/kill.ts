@@ -49,6 +49,12 @@ interface Place {
   readonly side: Side;
 }
 
+/**
+ * What a victim may hear that was stopped outside the region, or ended where it was not to be stopped: it was declared dead, another has all
+ * there is, or the appliance waited no longer for the beginning of a connection.
+ */
+const unharmed = ['Fenced', 'RegionFull', 'DeadlineExceeded'];
+
 /** A victim was taken for dead by mistake, on a machine that is busy: the case says nothing. */
 class FalseSuspicion extends Error {}
 
@@ -185,8 +191,7 @@ class Hunt {
     } else if (wasStopped(told) && operation.outside !== true) {
       if (over) throw new Error('the victim went on as if nothing had been');
       if (failure?.code !== 'Fenced') throw new Error(`the victim went on, and was told: ${failure?.what}`);
-    } else if (failure !== undefined && failure.code !== 'Fenced' && failure.code !== 'RegionFull') {
-      // Another has all there is.
+    } else if (failure !== undefined && !unharmed.includes(failure.code)) {
       throw new Error(`the victim failed: ${failure.what}`);
     }
   }

@@ -182,7 +182,7 @@ async function chaos(seed: number, rate: number, deaths: number): Promise<void> 
   assert.is(Buffer.compare(encodeState(late.state), encodeState(keeper.state)), 0, 'two clients see the same tree');
   for (const path of acknowledged.keys()) assert.is(late.namespace.readlinkOf(late.namespace.walk(path, false)), path);
   await late.close();
-  for (let wait = 0; wait < 100; wait++) {
+  for (let wait = 0; wait < 3000; wait++) {
     await steward.round();
     await keeper.tidy();
     const { withheld, held } = await keeper.usage();

@@ -26,7 +26,7 @@ let residents = 0;
 if (missing === undefined) {
   test.before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'exomem-foreign-'));
-    served = await Served.start('--size', '32M', '--lease', '1s', '--file', join(folder, 'region'));
+    served = await Served.start('--size', '32M', '--lease', '3s', '--file', join(folder, 'region'));
     while (residents === 0) residents = (await scan(served.url)).counts.members!;
   });
   test.after(async () => {

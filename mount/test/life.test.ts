@@ -48,7 +48,7 @@ function runs(pid: number): boolean {
   }
 }
 
-async function until(what: string, condition: () => boolean | Promise<boolean>, seconds = 20): Promise<void> {
+async function until(what: string, condition: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
   for (let left = seconds * 20; left > 0; left--) {
     if (await condition()) return;
     await sleep(50);

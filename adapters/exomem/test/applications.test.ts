@@ -50,7 +50,7 @@ async function list(server: Server): Promise<Listed> {
   return JSON.parse(fine(await server.run(['members', '--json']))) as Listed;
 }
 async function until(server: Server, fits: (listed: Listed) => boolean): Promise<Listed> {
-  for (let tries = 0; tries < 150; tries++) {
+  for (let tries = 0; tries < 1200; tries++) {
     const listed = await list(server);
     if (fits(listed)) return listed;
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -127,7 +127,7 @@ test('thirty puts, each a process of its own, leave no principal behind', async 
     const { members } = JSON.parse(await fine(['members', '--json'])) as { members: { principals: number[] }[] };
     return members.reduce((sum, member) => sum + member.principals.length, 0);
   };
-  for (let tries = 0; tries < 50 && (await principals()) > 1; tries++) await new Promise((r) => setTimeout(r, 100));
+  for (let tries = 0; tries < 600 && (await principals()) > 1; tries++) await new Promise((r) => setTimeout(r, 100));
   assert.is(await principals(), 1);
   await fine(['rm', ...names]);
 });

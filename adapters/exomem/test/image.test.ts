@@ -29,7 +29,7 @@ async function settled(url: string): Promise<void> {
   for (let look = 0; ; look++) {
     const found = await damage(url, true);
     if (found.length === 0) return;
-    if (look > 100) assert.equal(found, []);
+    if (look > 600) assert.equal(found, []);
     await surroundings.sleep(100);
   }
 }
@@ -177,7 +177,7 @@ test('serve saves when it ends and begins with what it saved, with applications 
   const [first, second] = [folder.at('first'), folder.at('second')];
   let principal: number;
   {
-    await using server = await Server.start(['--size', '16M', '--lease', '1s', '--save', first]);
+    await using server = await Server.start(['--size', '16M', '--lease', '2s', '--save', first]);
     await server.run(['put', '-', '/kept'], { stdin: 'kept' });
     const memory = await open(server.url, { label: 'holder' });
     const application = await memory.client.register({ keep: Number.POSITIVE_INFINITY });

@@ -29,7 +29,7 @@ async function settled(server: Server, slot: number, pages: number): Promise<voi
     const members = JSON.parse(await fine(server, 'members', '--json')) as Members;
     const taken = members.pages.held + members.pages.withheld;
     if (taken === pages && members.members.every((member) => member.slot !== slot)) return;
-    if (tries > 200) throw new Error(`it stays ${JSON.stringify(members)}`);
+    if (tries > 1000) throw new Error(`it stays ${JSON.stringify(members)}`);
   }
 }
 

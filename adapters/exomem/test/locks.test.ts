@@ -18,7 +18,7 @@ async function holder(running: Running): Promise<Holder> {
 }
 
 test('a holder that is killed: the next one has it when it was declared dead, with a higher token', async () => {
-  await using server = await Server.start(['--lease', '1s']);
+  await using server = await Server.start(['--lease', '3s']);
   await using dying = new Running([server.url, '/locks/one'], {}, fixture('lock-holder.js'));
   const first = await holder(dying);
   await using memory = await open(server.url);

@@ -148,7 +148,7 @@ test('a client that is killed is silent first, then dead; then what it held is f
     return (JSON.parse(String(stdout)).members as Member[]).find(({ pid }) => pid === client.child.pid);
   };
   const until = async (fits: (found: Member | undefined) => boolean): Promise<Member> => {
-    for (let tries = 0; tries < 200; tries++) {
+    for (let tries = 0; tries < 1200; tries++) {
       const found = await find();
       if (fits(found)) return found!;
       await new Promise((resolve) => setTimeout(resolve, 50));

@@ -173,7 +173,7 @@ test('more connections than are allowed', async () => {
 });
 
 test('a peer that says nothing, or stops in the middle of HELLO', async () => {
-  await using served = await Served.start(4096, '127.0.0.1:0', { hello: 100 });
+  await using served = await Served.start(4096, '127.0.0.1:0', { hello: 1000 });
   const session = await served.connect();
   await using silent = await RawConnection.open(served.port);
   await using half = await RawConnection.open(served.port);
@@ -186,12 +186,12 @@ test('a peer that says nothing, or stops in the middle of HELLO', async () => {
 });
 
 test('a peer that is idle, and one that is idle and says so', async () => {
-  await using served = await Served.start(4096, '127.0.0.1:0', { idle: 200 });
+  await using served = await Served.start(4096, '127.0.0.1:0', { idle: 1000 });
   const session = await served.connect({ silence: 10_000 });
   await using peer = await greeted(served.port);
   const goodbye = await peer.answer();
   assert.equal([goodbye?.op, goodbye?.status], [ops.goodbye, 12]);
-  await pause(500);
+  await pause(2500);
   await session.load(0);
   assert.is(session.epoch, 1, 'the session pinged in time');
 });

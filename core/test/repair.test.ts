@@ -71,6 +71,16 @@ const incurable = new Set([
   'unwritten ranges out of order',
 ]);
 
+/** What is put in order without any loss, when that is accepted. */
+const silent = new Set([
+  'a directory of another parent',
+  'links of a file',
+  'links of a directory',
+  'an inode of a record to come',
+  'one who never was keeps a file',
+  'a kept file with a name',
+]);
+
 /** Whether it can be told whose memory it is depends on the numbers that principals happen to have. */
 const uncertain = new Set(['principals swapped']);
 
@@ -103,6 +113,28 @@ for (const [name, [, inflict]] of Object.entries(diseases)) {
     assert.ok(Buffer.from(sick.subarray(from, to)).equals(patient.bytes.subarray(from, to)));
   });
 }
+
+test('with losses accepted, and nobody there, everything is cured, and what is lost is said', () => {
+  const wrong: string[] = [];
+  for (const [name, [, inflict]] of Object.entries(diseases)) {
+    if (uncertain.has(name)) continue;
+    const patient = new Patient(region);
+    desert(patient);
+    inflict(patient, region);
+    const sick = patient.bytes.slice();
+    const { before, after, losses, mends, refused } = repair(patient, { acceptLoss: true });
+    if (!before.damaged) continue;
+    const left = damageIn(after.findings);
+    if (left.length > 0)
+      wrong.push(`${name}: ${refused ?? ''} ${mends.map(({ what }) => what).join('; ')}: ${left.join('; ')}`);
+    if (!incurable.has(name) && losses.length > 0) wrong.push(`${name}: ${losses.map(({ what }) => what).join('; ')}`);
+    if (incurable.has(name) && losses.length === 0 && !silent.has(name)) wrong.push(`${name}: loses nothing`);
+    const [from, to] = [pageOffset(geometry, 0), pageOffset(geometry, before.image.tables!.userPages)];
+    assert.ok(Buffer.from(sick.subarray(from, to)).equals(patient.bytes.subarray(from, to)), name);
+    assert.equal(repair(patient, { acceptLoss: true }).mends, [], name);
+  }
+  assert.equal(wrong, []);
+});
 
 test('names of what cannot be cured are names of diseases', () => {
   assert.equal(

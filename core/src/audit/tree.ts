@@ -78,7 +78,7 @@ function unreachable(inodes: ReadonlyMap<number, Inode>): number[] {
     .map(({ inode }) => inode);
 }
 
-function possible(name: string): boolean {
+export function possible(name: string): boolean {
   if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')) return false;
   return new TextEncoder().encode(name).length <= nameLimit;
 }

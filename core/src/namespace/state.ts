@@ -89,7 +89,7 @@ export class NamespaceState {
       this.sequences.set(record.author, { incarnation: record.incarnation, sequence: record.sequence });
       for (const [number, operation] of record.operations.entries()) {
         try {
-          this.#applyOne(operation, record.index * inodesPerIndex + number, record.index);
+          this.perform(operation, record.index * inodesPerIndex + number, record.index);
         } catch (error) {
           if (!(error instanceof ExomemError)) throw error;
         }
@@ -226,7 +226,12 @@ export class NamespaceState {
     }
   }
 
-  #applyOne(operation: Operation, number: number, index: number): void {
+  /**
+   * Does one operation of the record at `index`.
+   * @param number of the inode that it makes, if it makes one
+   * @throws what `check` throws, and then nothing has changed
+   */
+  perform(operation: Operation, number: number, index: number): void {
     this.check(operation);
     switch (operation.op) {
       case 'create': {

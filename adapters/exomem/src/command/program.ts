@@ -395,10 +395,19 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
   )
     .option('--at-rest', 'nothing is under way: what somebody who is there should have tidied up is damage too')
     .option('--repair', 'put right what can be told for certain, word by word, and leave the rest alone')
+    .option(
+      '--accept-loss',
+      'with --repair, when nobody is joined: rebuild a namespace of what can be read of it; names what is lost',
+    )
     .option('--dry-run', 'say what --repair would change, and change nothing')
     .addHelpText(
       'after',
-      '\nIt ends with 0 if the region is clean, with 1 if all damage was repaired, and with 7 if there is damage; docs/fsck.md says\nwhat is held against what, and what can be repaired.',
+      `
+--accept-loss is for records and snapshots whose checksum does not fit. What is whole of them makes a new snapshot; what was made
+where something is missing, or has lost its name, is in /lost+found. It is not undone by anything: keep a copy before.
+
+It ends with 0 if the region is clean, with 1 if all damage was repaired, and with 7 if there is damage; docs/fsck.md says
+what is held against what, what can be repaired, and what is lost with --accept-loss.`,
     );
 
   const quota = exomem

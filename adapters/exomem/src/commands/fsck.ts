@@ -45,6 +45,7 @@ export interface FsckFlags {
   readonly atRest?: boolean;
   readonly repair?: boolean;
   readonly dryRun?: boolean;
+  readonly acceptLoss?: boolean;
 }
 
 /** Something was damaged, and nothing is any more: as e2fsck has it. */
@@ -53,9 +54,9 @@ const repaired = 1;
 /** Reads a region, holds its bytes against everything that is always true of one, and says what is not; or repairs it. */
 export async function fsck(context: Context, text: string | undefined, flags: FsckFlags): Promise<number> {
   const { output, signal } = context;
-  if (flags.dryRun && !flags.repair) {
+  if (!flags.repair && (flags.dryRun || flags.acceptLoss)) {
     throw new ExomemError('InvalidArgument', 'without --repair nothing is changed anyway', {
-      advice: 'write --repair --dry-run to see what it would change',
+      advice: `write --repair ${flags.acceptLoss ? '--accept-loss ' : ''}--dry-run to see what it would change`,
     });
   }
   const writes = flags.repair === true && !flags.dryRun;
@@ -66,7 +67,7 @@ export async function fsck(context: Context, text: string | undefined, flags: Fs
     const bench = { session, surroundings };
     const options = { atRest: flags.atRest };
     const repair = flags.repair
-      ? await run(repairRegion(session.size, { ...options, dryRun: flags.dryRun }), bench)
+      ? await run(repairRegion(session.size, { ...options, dryRun: flags.dryRun, acceptLoss: flags.acceptLoss }), bench)
       : undefined;
     const audit = repair?.after ?? (await run(auditRegion(session.size, options), bench));
     const { problem } = audit.image.superblock.main;
@@ -81,7 +82,7 @@ export async function fsck(context: Context, text: string | undefined, flags: Fs
       for (const { principal, used, limit } of over) {
         output.line(`\nprincipal ${principal} uses ${formatSize(used)}, and its quota is ${formatSize(limit!)}`);
       }
-      if (repair !== undefined && audit.damaged) advise(audit.findings, output);
+      if (audit.damaged) advise(audit.findings, flags, output);
     }
     if (audit.damaged) return exitCodes.unusable[0];
     return repair?.before.damaged ? repaired : exitCodes.ok[0];
@@ -177,13 +178,14 @@ function plain({ image, findings, damaged }: Audit, where: string) {
   };
 }
 
-function plainRepair({ before, mends, missed }: Repair, { dryRun }: FsckFlags) {
+function plainRepair({ before, mends, missed, losses, refused }: Repair, { dryRun }: FsckFlags) {
   const short = ({ oracle, what, where, changes }: Mend) => ({ oracle, what, where, words: changes.length });
-  return { before: before.findings, dryRun: dryRun ?? false, mends: mends.map(short), missed: missed.map(short) };
+  const [done, left] = [mends.map(short), missed.map(short)];
+  return { before: before.findings, dryRun: dryRun ?? false, mends: done, missed: left, losses, refused };
 }
 
 /** What was wrong, and what was done about it. */
-function tellRepair({ before, mends, missed }: Repair, { dryRun }: FsckFlags, output: Output): void {
+function tellRepair({ before, mends, missed, losses, refused }: Repair, { dryRun }: FsckFlags, output: Output): void {
   if (!before.damaged) return;
   output.line(paint('bold', 'Found'));
   list(output, before.findings, 'damage');
@@ -193,20 +195,20 @@ function tellRepair({ before, mends, missed }: Repair, { dryRun }: FsckFlags, ou
   for (const { what } of missed) {
     output.line(`  not: ${what}: somebody else has changed it meanwhile; look again`);
   }
+  if (losses.length > 0) {
+    output.line(`\n${paint('bold', dryRun ? 'Would be lost' : 'Lost')}`);
+    for (const { what, path } of losses) output.line(`  ${printable(path === undefined ? what : `${path}: ${what}`)}`);
+  }
+  if (refused !== undefined) output.line(`\nThe namespace is not rebuilt: ${refused}.`);
   output.line(mends.length > 0 ? '' : 'Nothing of it can be repaired for certain.\n');
 }
 
 /** What to do about what is left, by who found it. */
 const advices: readonly { readonly oracles: readonly string[]; readonly advice: string }[] = [
   {
-    oracles: ['root', 'log', 'I7'],
+    oracles: ['root', 'log', 'I7', 'I6', 'tree', 'files', 'owners', 'I8', 'counts'],
     advice:
-      'what the log has lost nobody can tell: keep a copy of the region (cp, or exomem dump --log), then bring back the last image: exomem serve --load IMAGE',
-  },
-  {
-    oracles: ['I6', 'tree', 'files', 'owners', 'I8', 'counts'],
-    advice:
-      'the namespace contradicts itself: copy out what can be read (exomem get -r / DIR), remove the files that are named, or begin anew with a region that is formatted',
+      'no byte tells what is lost of the namespace. The last image has it (exomem serve --load IMAGE). To go on with what is left, end who is there, keep a copy, and see what --repair --accept-loss --dry-run would lose',
   },
   {
     oracles: ['groups', 'runs', 'reserve'],
@@ -214,17 +216,22 @@ const advices: readonly { readonly oracles: readonly string[]; readonly advice: 
       'it cannot be told whose memory that is while somebody is there who may be using it: run this again when nobody is (exomem members)',
   },
   {
-    oracles: ['superblock', 'gates', 'members', 'principals'],
+    oracles: ['superblock', 'gates', 'members', 'principals', 'I15'],
     advice: 'end who is there (exomem members), and run this again; or bring back the last image',
   },
 ];
 
-function advise(findings: readonly Finding[], output: Output): void {
-  const left = new Set(findings.filter(({ severity }) => severity === 'damage').map(({ oracle }) => oracle));
+function advise(findings: readonly Finding[], { repair, dryRun }: FsckFlags, output: Output): void {
   output.line();
+  if (!repair) {
+    output.line('What can be put right for certain: run this again with --repair --dry-run, then with --repair alone.');
+    return;
+  }
+  if (dryRun) return;
+  const left = new Set(findings.filter(({ severity }) => severity === 'damage').map(({ oracle }) => oracle));
   for (const { oracles: ids, advice } of advices) {
     const own = ids.filter((id) => left.has(id));
-    if (own.length > 0) output.line(`${paint('bold', own.join(', '))}: ${advice}`);
+    if (own.length > 0) output.line(`${paint('bold', own.join(', '))}: ${advice}.`);
   }
 }
 

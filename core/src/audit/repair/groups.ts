@@ -9,6 +9,7 @@ import {
   repeatBits,
   withBits,
 } from '../../region/words.js';
+import type { Tables } from '../image.js';
 import { ownerName, type Standing } from '../standing.js';
 import { type Change, type Mend, type Patient, placesOf } from './mend.js';
 
@@ -32,7 +33,7 @@ class Ward {
   readonly #patient: Patient;
   /** What groups are to show. */
   readonly #desired = new Map<number, { high: number; low: number }>();
-  #custodian: { readonly high: number; readonly changes: readonly Change[] } | undefined;
+  #custodian: Keeper | undefined;
 
   constructor(patient: Patient) {
     this.#patient = patient;
@@ -80,7 +81,7 @@ class Ward {
     const standing = high >>> 16 === 0 ? undefined : standings.of(high);
     const lost = standing === undefined || standing === 'never';
     if (log.snapshot?.groups.includes(group)) {
-      const keeper = lost ? this.#snapshotKeeper() : { high, changes: [] };
+      const keeper = lost ? snapshotKeeper(this.#tables) : { high, changes: [] };
       if (keeper === undefined) return;
       this.#set(group, keeper.high, whole, `group ${group} has the snapshot, and is withheld for it`, keeper.changes);
     } else if (standing === undefined) {
@@ -90,20 +91,6 @@ class Ward {
     } else if (low !== whole) {
       this.#set(group, high, whole, `group ${group} of the reserve is withheld as a whole`);
     }
-  }
-
-  /** Who has the snapshot: somebody who gives it back when the next one is cut, or who is recovered. */
-  #snapshotKeeper(): { readonly high: number; readonly changes: readonly Change[] } | undefined {
-    const { principals, standings } = this.#tables;
-    const order: readonly Standing[] = ['alive', 'left', 'stranded', 'dying', 'kept'];
-    const owners: { high: number; rank: number }[] = [];
-    for (let principal = 1; principal < principals.length; principal++) {
-      const high = ownerHalf(principal, decodePrincipal(principals[principal]!).incarnation);
-      const rank = order.indexOf(standings.of(high));
-      if (rank >= 0) owners.push({ high, rank });
-    }
-    const best = owners.sort((a, b) => a.rank - b.rank)[0];
-    return best === undefined ? this.#keeper() : { high: best.high, changes: [] };
   }
 
   // ---- groups of users
@@ -266,25 +253,46 @@ class Ward {
     this.#set(group, keeper.high, low, what, keeper.changes);
   }
 
-  /** An owner that is no more: a scrub takes over what it has, and asks the log what of it is named. */
-  #keeper(): { readonly high: number; readonly changes: readonly Change[] } | undefined {
-    if (this.#custodian !== undefined) return this.#custodian;
-    const { principals } = this.#tables;
-    const state = principalState.free;
-    for (let principal = 1; principal < principals.length; principal++) {
-      const line = decodePrincipal(principals[principal]!);
-      if (line.state !== state || line.incarnation === 0) continue;
-      this.#custodian = { high: ownerHalf(principal, line.incarnation), changes: [] };
-      return this.#custodian;
-    }
-    // There has been none yet: one that nobody has had is taken to have been there once.
-    const fresh = principals.findIndex((word, principal) => principal > 0 && word === 0n);
-    if (fresh < 0) return undefined;
-    const desired = encodePrincipal({ state, incarnation: 1, member: 0, memberIncarnation: 0, policy: 0 });
-    const changes = [{ offset: this.#tables.principalAt(fresh), expected: 0n, desired }];
-    this.#custodian = { high: ownerHalf(fresh, 1), changes };
+  #keeper(): Keeper | undefined {
+    this.#custodian ??= keeperFor(this.#tables);
     return this.#custodian;
   }
+}
+
+/** In whose name something is kept: the high half of its words, and what has to be changed that there is one. */
+export interface Keeper {
+  readonly high: number;
+  readonly changes: readonly Change[];
+}
+
+/** An owner that is no more: a scrub takes over what it has, and asks the log what of it is named. */
+function keeperFor(tables: Tables): Keeper | undefined {
+  const { principals } = tables;
+  const state = principalState.free;
+  for (let principal = 1; principal < principals.length; principal++) {
+    const line = decodePrincipal(principals[principal]!);
+    if (line.state === state && line.incarnation > 0)
+      return { high: ownerHalf(principal, line.incarnation), changes: [] };
+  }
+  // There has been none yet: one that nobody has had is taken to have been there once.
+  const fresh = principals.findIndex((word, principal) => principal > 0 && word === 0n);
+  if (fresh < 0) return undefined;
+  const desired = encodePrincipal({ state, incarnation: 1, member: 0, memberIncarnation: 0, policy: 0 });
+  return { high: ownerHalf(fresh, 1), changes: [{ offset: tables.principalAt(fresh), expected: 0n, desired }] };
+}
+
+/** Who has the snapshot: somebody who gives it back when the next one is cut, or who is recovered. */
+export function snapshotKeeper(tables: Tables): Keeper | undefined {
+  const { principals, standings } = tables;
+  const order: readonly Standing[] = ['alive', 'left', 'stranded', 'dying', 'kept'];
+  const owners: { high: number; rank: number }[] = [];
+  for (let principal = 1; principal < principals.length; principal++) {
+    const high = ownerHalf(principal, decodePrincipal(principals[principal]!).incarnation);
+    const rank = order.indexOf(standings.of(high));
+    if (rank >= 0) owners.push({ high, rank });
+  }
+  const best = owners.sort((a, b) => a.rank - b.rank)[0];
+  return best === undefined ? keeperFor(tables) : { high: best.high, changes: [] };
 }
 
 function isOwner(standing: Standing): boolean {

@@ -5,6 +5,7 @@ import { memberState } from '../../region/words.js';
 import { type Audit, type AuditOptions, auditRegion } from '../audit.js';
 import type { Finding } from '../finding.js';
 import type { RegionImage } from '../image.js';
+import { type Loss, type Salvage, salvage } from '../salvage/salvage.js';
 import { cureGates } from './gates.js';
 import { cureGroups } from './groups.js';
 import { cureLock, underLock } from './lock.js';
@@ -15,11 +16,17 @@ import { Overlay } from './overlay.js';
 import { curePrincipals } from './principals.js';
 import { cureSuperblock } from './superblock.js';
 
+export type { Loss } from '../salvage/loss.js';
 export type { Change, Mend } from './mend.js';
 
 export interface RepairOptions extends AuditOptions {
   /** Say what would be changed, and change nothing. */
   readonly dryRun?: boolean;
+  /**
+   * Rebuild a namespace that cannot be read, or contradicts itself, of what is whole, although something is lost with that. Only
+   * if nothing else helps, and nobody is joined. Default false.
+   */
+  readonly acceptLoss?: boolean;
 }
 
 export interface Repair {
@@ -29,6 +36,10 @@ export interface Repair {
   readonly mends: readonly Mend[];
   /** What somebody else had changed before it could be put right. */
   readonly missed: readonly Mend[];
+  /** What is lost with that; nothing without `acceptLoss`. */
+  readonly losses: readonly Loss[];
+  /** Why the namespace was not rebuilt, although it is damaged and losses were accepted. */
+  readonly refused?: string | undefined;
   /** As the region is; of a dry run, as it would be. */
   readonly after: Audit;
 }
@@ -45,8 +56,10 @@ const rounds = 10;
 export function* repairRegion(size: number, options: RepairOptions = {}): Protocol<Repair> {
   const before = yield* auditRegion(size, options);
   const plan = before.damaged ? yield* planOf(size, before, options) : undefined;
-  if (plan === undefined) return { before, mends: [], missed: [], after: before };
-  if (options.dryRun) return { before, mends: plan.mends, missed: [], after: plan.after };
+  if (plan === undefined) return { before, mends: [], missed: [], losses: [], after: before };
+  const { losses, refused } = plan;
+  if (options.dryRun || plan.mends.length === 0)
+    return { before, mends: plan.mends, missed: [], losses, refused, after: plan.after };
   const mends: Mend[] = [];
   const missed: Mend[] = [];
   const { mend: first, table } = byTable(plan);
@@ -60,16 +73,52 @@ export function* repairRegion(size: number, options: RepairOptions = {}): Protoc
     yield* underLock(block.geometry, { wait: block.wait, deserted: !isAttended(plan.after.image) }, () =>
       applyAll(table),
     );
-  return { before, mends, missed, after: yield* auditRegion(size, options) };
+  return { before, mends, missed, losses, refused, after: yield* auditRegion(size, options) };
 }
 
 interface Plan {
   readonly mends: readonly Mend[];
+  readonly losses: readonly Loss[];
+  readonly refused?: string | undefined;
   readonly after: Audit;
 }
 
 /** What to do, tried in an image; nothing if that would not make it better. */
 function* planOf(size: number, before: Audit, options: RepairOptions): Protocol<Plan | undefined> {
+  const refused = options.acceptLoss ? refusalOf(before) : undefined;
+  if (options.acceptLoss && refused === undefined) {
+    const plan = yield* tryOut(size, before, options, [...all, 'salvage']);
+    if (plan !== undefined) return plan;
+  }
+  const plan = yield* planWithoutLoss(size, before, options);
+  if (refused === undefined || !isLost((plan?.after ?? before).findings)) return plan;
+  return { ...(plan ?? { mends: [], losses: [], after: before }), refused };
+}
+
+/** What is wrong with the namespace that no word can put right. */
+function isLost(findings: readonly Finding[]): boolean {
+  return damageOf(findings).some(({ oracle }) => ofNamespace.has(oracle));
+}
+const ofNamespace: ReadonlySet<string> = new Set([
+  'root',
+  'log',
+  'I6',
+  'I7',
+  'I8',
+  'tree',
+  'files',
+  'owners',
+  'counts',
+]);
+
+/** Why nothing may be lost. */
+function refusalOf({ image }: Audit): string | undefined {
+  if (image.tables === undefined) return 'no superblock says what this region is';
+  if (!isAttended(image)) return undefined;
+  return 'members are there, and have read what cannot be read any more: each would go on with another namespace';
+}
+
+function* planWithoutLoss(size: number, before: Audit, options: RepairOptions): Protocol<Plan | undefined> {
   // If all of it together makes it no better, a part of it may.
   for (const parts of [all, ['superblock', 'log'], ['superblock', 'tables'], ['superblock']] as const) {
     const plan = yield* tryOut(size, before, options, parts);
@@ -78,7 +127,7 @@ function* planOf(size: number, before: Audit, options: RepairOptions): Protocol<
   return undefined;
 }
 
-type Part = 'superblock' | 'log' | 'tables';
+type Part = 'superblock' | 'log' | 'tables' | 'salvage';
 const all: readonly Part[] = ['superblock', 'log', 'tables'];
 
 function* tryOut(
@@ -89,10 +138,16 @@ function* tryOut(
 ): Protocol<Plan | undefined> {
   const overlay = new Overlay();
   const mends: Mend[] = [];
+  let rebuilt: Salvage | undefined;
   let image = before.image;
   let findings = before.findings;
   for (let round = 0; round < rounds; round++) {
-    const next = yield* overlay.through(cures(image, damageOf(findings), parts));
+    let next: readonly Mend[] = yield* overlay.through(cures(image, damageOf(findings), parts));
+    if (next.length === 0 && parts.includes('salvage') && rebuilt === undefined && isLost(findings)) {
+      const patient = patientOf(image, damageOf(findings));
+      if (patient !== undefined) rebuilt = yield* overlay.through(salvage(patient));
+      next = rebuilt?.mends ?? [];
+    }
     if (next.length === 0) break;
     const changed = new Set<number>();
     for (const mend of next) {
@@ -109,9 +164,15 @@ function* tryOut(
     if (damageOf(findings).length === 0) break;
   }
   const left = damageOf(findings).length;
-  if (mends.length === 0 || left >= damageOf(before.findings).length || losesFiles(before.image, image))
-    return undefined;
-  return { mends, after: { image, findings, damaged: left > 0 } };
+  const { losses = [], refused } = rebuilt ?? {};
+  const after = { image, findings, damaged: left > 0 };
+  if (refused !== undefined) {
+    const plan = yield* planWithoutLoss(size, before, options);
+    return { ...(plan ?? { mends: [], losses: [], after: before }), refused };
+  }
+  if (mends.length === 0 || left >= damageOf(before.findings).length) return undefined;
+  if (rebuilt === undefined && losesFiles(before.image, image)) return undefined;
+  return { mends, losses, after };
 }
 
 function* cures(image: RegionImage, damage: readonly Finding[], parts: readonly Part[]): Protocol<Mend[]> {
@@ -120,12 +181,7 @@ function* cures(image: RegionImage, damage: readonly Finding[], parts: readonly 
   // What the tables are is known when the superblock is.
   if (mends.length > 0 || tables === undefined) return mends;
   const attended = isAttended(image);
-  let kept = false;
-  for (let principal = 1; principal < tables.principals.length; principal++) {
-    const word = tables.standings.principal(principal)!;
-    kept ||= tables.standings.of((principal << 16) | word.incarnation) === 'kept';
-  }
-  const patient: Patient = { image, tables, damage, deserted: !attended && !kept };
+  const patient = patientOf(image, damage)!;
   if (parts.includes('log')) mends.push(...(yield* cureLog(patient)));
   if (mends.length > 0 || !parts.includes('tables')) return mends;
   mends.push(...cureLock(patient), ...(yield* cureMembers(patient)), ...curePrincipals(patient));
@@ -135,6 +191,18 @@ function* cures(image: RegionImage, damage: readonly Finding[], parts: readonly 
   if (mends.length === 0 && !(granted && attended)) mends.push(...cureGroups(patient));
   if (mends.length === 0) mends.push(...cureGates(patient));
   return mends;
+}
+
+/** Undefined where no superblock says what the tables are. */
+function patientOf(image: RegionImage, damage: readonly Finding[]): Patient | undefined {
+  const { tables } = image;
+  if (tables === undefined) return undefined;
+  let kept = false;
+  for (let principal = 1; principal < tables.principals.length; principal++) {
+    const word = tables.standings.principal(principal)!;
+    kept ||= tables.standings.of((principal << 16) | word.incarnation) === 'kept';
+  }
+  return { image, tables, damage, deserted: !isAttended(image) && !kept };
 }
 
 /** Mends of the table of groups, and the others, which come first. */
@@ -170,12 +238,11 @@ function losesFiles(before: RegionImage, after: RegionImage): boolean {
   return false;
 }
 
-/** Changes what still is as it was read; what was changed by another is left to it. Whether all of it was done. */
+/** Changes what still is as it was read; from the first that another has changed on all is left to it. Whether all of it was done. */
 function* apply({ changes }: Mend): Protocol<boolean> {
-  let done = true;
   for (const { offset, expected, desired } of changes) {
     const found = yield* exchangeSurely(offset, expected, desired);
-    if (found !== expected && found !== desired) done = false;
+    if (found !== expected && found !== desired) return false;
   }
-  return done;
+  return true;
 }

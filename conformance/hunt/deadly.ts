@@ -1,13 +1,13 @@
-import type {
-  BatchAnswer,
-  BatchOptions,
-  CallOptions,
-  Capabilities,
-  ConnectOptions,
-  MemberBinding,
-  MemoryStep,
-  Session,
-  Transport,
+import {
+  type BatchAnswer,
+  type BatchOptions,
+  type CallOptions,
+  type ConnectOptions,
+  ForwardingSession,
+  type MemberBinding,
+  type MemoryStep,
+  type Session,
+  type Transport,
 } from '@exomem/core';
 
 /** Where at a step a process stops: before it is sent, when it is under way, or when its answer has come. */
@@ -76,57 +76,39 @@ export class DeadlyTransport implements Transport {
   }
 }
 
-class DeadlySession implements Session {
-  readonly capabilities: Capabilities;
-  readonly #inner: Session;
+class DeadlySession extends ForwardingSession {
   readonly #trap: Trap;
 
   constructor(inner: Session, trap: Trap) {
-    this.#inner = inner;
+    super(inner);
     this.#trap = trap;
-    this.capabilities = inner.capabilities;
-  }
-  get size(): number {
-    return this.#inner.size;
-  }
-  get where(): string {
-    return this.#inner.where;
-  }
-  get epoch(): number {
-    return this.#inner.epoch;
   }
 
-  load(offset: number, options?: CallOptions): Promise<bigint> {
-    return this.#trap.step(() => this.#inner.load(offset, options));
+  override load(offset: number, options?: CallOptions): Promise<bigint> {
+    return this.#trap.step(() => super.load(offset, options));
   }
-  read(offset: number, target: Uint8Array, options?: CallOptions): Promise<void> {
-    return this.#trap.step(() => this.#inner.read(offset, target, options));
+  override read(offset: number, target: Uint8Array, options?: CallOptions): Promise<void> {
+    return this.#trap.step(() => super.read(offset, target, options));
   }
-  write(offset: number, source: Uint8Array, options?: CallOptions): Promise<void> {
-    return this.#trap.step(() => this.#inner.write(offset, source, options));
+  override write(offset: number, source: Uint8Array, options?: CallOptions): Promise<void> {
+    return this.#trap.step(() => super.write(offset, source, options));
   }
-  compareExchange(offset: number, expected: bigint, desired: bigint, options?: CallOptions): Promise<bigint> {
-    return this.#trap.step(() => this.#inner.compareExchange(offset, expected, desired, options));
+  override compareExchange(offset: number, expected: bigint, desired: bigint, options?: CallOptions): Promise<bigint> {
+    return this.#trap.step(() => super.compareExchange(offset, expected, desired, options));
   }
-  fetchAdd(offset: number, delta: bigint, options?: CallOptions): Promise<bigint> {
-    return this.#trap.step(() => this.#inner.fetchAdd(offset, delta, options));
+  override fetchAdd(offset: number, delta: bigint, options?: CallOptions): Promise<bigint> {
+    return this.#trap.step(() => super.fetchAdd(offset, delta, options));
   }
-  batch(steps: readonly MemoryStep[], options?: BatchOptions): Promise<BatchAnswer> {
-    return this.#trap.step(() => this.#inner.batch(steps, options));
+  override batch(steps: readonly MemoryStep[], options?: BatchOptions): Promise<BatchAnswer> {
+    return this.#trap.step(() => super.batch(steps, options));
   }
-  bind(member: MemberBinding, options?: CallOptions): Promise<void> {
-    return this.#trap.step(() => this.#inner.bind(member, options));
+  override bind(member: MemberBinding, options?: CallOptions): Promise<void> {
+    return this.#trap.step(() => super.bind(member, options));
   }
-  renew(options?: CallOptions): Promise<void> {
-    return this.#trap.step(() => this.#inner.renew(options));
+  override renew(options?: CallOptions): Promise<void> {
+    return this.#trap.step(() => super.renew(options));
   }
-  revoke(member: MemberBinding, options?: CallOptions): Promise<void> {
-    return this.#trap.step(() => this.#inner.revoke(member, options));
-  }
-  view(offset: number, length: number): Uint8Array {
-    return this.#inner.view(offset, length);
-  }
-  close(): void | Promise<void> {
-    return this.#inner.close();
+  override revoke(member: MemberBinding, options?: CallOptions): Promise<void> {
+    return this.#trap.step(() => super.revoke(member, options));
   }
 }

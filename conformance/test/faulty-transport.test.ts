@@ -10,7 +10,7 @@ import {
   underFaults,
 } from '@exomem/conformance';
 import { compareExchange, isExomemError, load, write } from '@exomem/core';
-import { assert, suite } from '@exomem/testing';
+import { assert, code, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 
 const test = suite('faulty transport');
@@ -30,16 +30,6 @@ function setup(plan: FaultPlan, options?: FaultyOptions) {
 }
 
 const one = (kind: FaultKind, amount = 1, call = 0): FaultPlan => ({ faults: [{ session: 0, call, kind, amount }] });
-
-async function code(work: unknown): Promise<string> {
-  try {
-    await work;
-  } catch (error) {
-    if (isExomemError(error)) return error.code;
-    throw error;
-  }
-  return 'none';
-}
 
 /** Lets so many turns of the event loop pass. */
 async function turns(count: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { faulty } from '@exomem/conformance';
-import { assert, suite } from '@exomem/testing';
+import { assert, code, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import {
   type BatchAnswer,
@@ -7,7 +7,6 @@ import {
   type ClientEvent,
   format,
   handOver,
-  isExomemError,
   memberState,
   migratePrincipal,
   type Protocol,
@@ -18,16 +17,6 @@ import {
 import { surroundings } from './surroundings.js';
 
 const test = suite('application');
-
-async function code(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-  } catch (error) {
-    if (isExomemError(error)) return error.code;
-    throw error;
-  }
-  return 'none';
-}
 
 /** Where a client that stopped is declared dead by others in an hour, or when one says so. */
 async function region(lease = 20_000) {

@@ -1,7 +1,7 @@
 import { faulty } from '@exomem/conformance';
-import { assert, suite } from '@exomem/testing';
+import { assert, code, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
-import { Client, format, isExomemError, runSync, Steward } from '../src/index.js';
+import { Client, format, runSync, Steward } from '../src/index.js';
 import { surroundings } from './surroundings.js';
 
 const MiB = 1024 * 1024;
@@ -14,16 +14,6 @@ async function region(bytes: number, zeroed = true) {
   const open = (role: 'member' | 'steward' | 'observer' = 'member') =>
     Client.open({ transport, url: 'sab:r', surroundings, role, label: role });
   return { transport, open };
-}
-
-async function code(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-  } catch (error) {
-    if (isExomemError(error)) return error.code;
-    throw error;
-  }
-  return 'none';
 }
 
 test('allocates, writes, reads, frees', async () => {

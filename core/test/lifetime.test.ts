@@ -1,5 +1,5 @@
 import { faulty } from '@exomem/conformance';
-import { assert, suite } from '@exomem/testing';
+import { assert, code, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import fc from 'fast-check';
 import { judge, readImage } from '../src/audit/index.js';
@@ -281,16 +281,6 @@ async function until(condition: () => Promise<boolean> | boolean): Promise<void>
     await surroundings.sleep(20);
   }
   assert.unreachable('it did not come about within 30 s');
-}
-
-async function code(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-  } catch (error) {
-    if (isExomemError(error)) return error.code;
-    throw error;
-  }
-  return 'none';
 }
 
 const owned = { lifetime: 'owner' } as const;

@@ -1,4 +1,4 @@
-import { assert, suite } from '@exomem/testing';
+import { assert, code, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import fc from 'fast-check';
 import {
@@ -6,7 +6,6 @@ import {
   type ConnectOptions,
   encodeHold,
   format,
-  isExomemError,
   lastTurn,
   runSync,
   type Session,
@@ -38,16 +37,6 @@ async function region(lease = 60_000) {
     return { client, die };
   };
   return { open, session };
-}
-
-async function code(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-  } catch (error) {
-    if (isExomemError(error)) return error.code;
-    throw error;
-  }
-  return 'none';
 }
 
 test('one holds it, others wait; tokens grow', async () => {

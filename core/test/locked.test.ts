@@ -1,4 +1,4 @@
-import { assert, suite } from '@exomem/testing';
+import { assert, code, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import {
   type AllocationPolicy,
@@ -11,7 +11,6 @@ import {
   encodeRedo,
   format,
   groupWordOffset,
-  isExomemError,
   locked,
   lockState,
   type Protocol,
@@ -60,16 +59,6 @@ function counting(inner: Transport): { readonly transport: Transport; readonly t
     },
   };
   return { transport, trips: () => trips };
-}
-
-async function code(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-  } catch (error) {
-    if (isExomemError(error)) return error.code;
-    throw error;
-  }
-  return 'none';
 }
 
 test('a region says by which policy it is coordinated, and refuses others', async () => {

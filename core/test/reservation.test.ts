@@ -1,21 +1,11 @@
 import { faulty } from '@exomem/conformance';
-import { assert, suite } from '@exomem/testing';
+import { assert, code, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import fc from 'fast-check';
-import { type Allocation, Client, format, isExomemError, type Reservation, runSync, Steward } from '../src/index.js';
+import { type Allocation, Client, format, type Reservation, runSync, Steward } from '../src/index.js';
 import { surroundings } from './surroundings.js';
 
 const test = suite('reservation');
-
-async function code(work: () => unknown): Promise<string> {
-  try {
-    await work();
-  } catch (error) {
-    if (isExomemError(error)) return error.code;
-    throw error;
-  }
-  return 'none';
-}
 
 async function region(bytes = 8 * 1024 * 1024) {
   const transport = sharedArrayBuffer({ r: createRegion(bytes) });

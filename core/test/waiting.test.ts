@@ -1,24 +1,14 @@
 // deadline: 120s
-import { assert, suite } from '@exomem/testing';
+import { assert, code, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import { auditRegion } from '../src/audit/index.js';
-import { Client, format, isExomemError, memberState, run, runSync, Steward } from '../src/index.js';
+import { Client, format, memberState, run, runSync, Steward } from '../src/index.js';
 import { Brake, LateTransport, maxDelay } from './fixtures/late-transport.js';
 import { surroundings } from './surroundings.js';
 
 // A transport that can shut nobody out, but says how late a step of it may land: then it is the wait that makes a death safe.
 
 const test = suite('death by waiting');
-
-async function code(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-  } catch (error) {
-    if (isExomemError(error)) return error.code;
-    throw error;
-  }
-  return 'none';
-}
 
 async function region(delay = maxDelay, wait = 3000) {
   const inner = sharedArrayBuffer({ r: createRegion(4 * 1024 * 1024).segments });

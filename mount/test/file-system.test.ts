@@ -1,7 +1,7 @@
 import { rootInode } from '@exomem/core';
 import { FileSystem } from '@exomem/mount';
-import { assert, suite } from '@exomem/testing';
-import { code, contents, TestRegion, text } from './fixtures/region.js';
+import { assert, code, suite } from '@exomem/testing';
+import { contents, TestRegion, text } from './fixtures/region.js';
 
 const test = suite('file system');
 const mode = 0o644;

@@ -4,9 +4,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { FaultyLink } from '@exomem/conformance';
-import { Client, type Geometry, isExomemError, memberState, pairTransport, splitPairUrl } from '@exomem/core';
+import { Client, type Geometry, memberState, pairTransport, splitPairUrl } from '@exomem/core';
 import { fuseNative } from '@exomem/mount';
-import { assert, suite } from '@exomem/testing';
+import { assert, code, suite } from '@exomem/testing';
 import { tcp } from '@exomem/transport-tcp';
 import { type Memory, open } from 'exomem';
 import { surroundings } from '../src/surroundings.js';
@@ -21,16 +21,6 @@ const mounting = (name: string, body: () => Promise<void>): void => {
   else test.skip(name, `${obstacle.what}; ${obstacle.advice}`);
 };
 const holder = fileURLToPath(new URL('./fixtures/holder.js', import.meta.url));
-
-async function code(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-  } catch (error) {
-    if (isExomemError(error)) return error.code;
-    throw error;
-  }
-  return 'none';
-}
 
 async function until(what: string, is: () => Promise<boolean>): Promise<void> {
   for (let turn = 0; !(await is()); turn++) {

@@ -1,20 +1,10 @@
 // deadline: 120s
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assert, suite } from '@exomem/testing';
-import { isExomemError, KiB, MiB, open } from 'exomem';
+import { assert, code, suite } from '@exomem/testing';
+import { KiB, MiB, open } from 'exomem';
 import { Folder, Server } from './fixtures/command.js';
 
 const test = suite('quotas');
-
-async function code(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-  } catch (error) {
-    if (isExomemError(error)) return error.code;
-    throw error;
-  }
-  return 'none';
-}
 
 test('a principal gets what its quota allows, of memory, files and runs at once', async () => {
   await using server = await Server.start();

@@ -10,5 +10,6 @@
  * ```
  */
 export * as assert from 'uvu/assert';
+export { code } from './code.js';
 export { documentFiles, type ExampleRun, runReadmeExample } from './readme.js';
 export { type Body, type Hook, type Suite, suite } from './suite.js';

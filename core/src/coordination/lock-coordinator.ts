@@ -3,7 +3,7 @@ import type { CoordinationContext, Coordinator } from '../policy/policy.js';
 import { reloadWords } from '../policy/resolve.js';
 import { shutOut } from '../protocol/exclusion.js';
 import { bindingOf, declareDead } from '../protocol/membership.js';
-import { batch, type Protocol, pause, type Step, type StepResult, watch } from '../protocol/protocol.js';
+import { batch, interpose, type Protocol, pause, type Step, type StepResult, watch } from '../protocol/protocol.js';
 import { controlFields, groupWordOffset, redoPlace } from '../region/geometry.js';
 import { decodeLock, decodeMember, encodeLock, lockState, maxLockToken, memberState } from '../region/words.js';
 import type { BatchAnswer, MemoryStep, WordStep } from '../transport/step.js';
@@ -56,19 +56,8 @@ export class LockCoordinator implements Coordinator {
     this.#capacity = redoCapacity(geometry.redoBytes / 2);
   }
 
-  *coordinate<T>(protocol: Protocol<T>): Protocol<T> {
-    let state = protocol.next();
-    while (!state.done) {
-      let answer: StepResult;
-      try {
-        answer = yield* this.#take(state.value);
-      } catch (error) {
-        state = protocol.throw(error);
-        continue;
-      }
-      state = protocol.next(answer);
-    }
-    return state.value;
+  coordinate<T>(protocol: Protocol<T>): Protocol<T> {
+    return interpose(protocol, (step) => this.#take(step));
   }
 
   /** What an operation that was given up has left in the way of others is finished. */

@@ -4,7 +4,7 @@ import { fenced, loadSurely, surely } from '../policy/resolve.js';
 import { type Exclusion, shutOut } from '../protocol/exclusion.js';
 import { bindingOf, encodeIntroduction, type Introduction, type Member } from '../protocol/membership.js';
 import type { Protocol, Step, StepResult } from '../protocol/protocol.js';
-import { batch, random } from '../protocol/protocol.js';
+import { batch, interpose, random } from '../protocol/protocol.js';
 import type { Geometry } from '../region/geometry.js';
 import {
   groupWordOffset,
@@ -186,19 +186,8 @@ export class OwnLine implements Coordinator {
     this.#to = this.#from + memberStride;
   }
 
-  *coordinate<T>(protocol: Protocol<T>): Protocol<T> {
-    let state = protocol.next();
-    while (!state.done) {
-      let result: StepResult;
-      try {
-        result = yield* this.step(state.value);
-      } catch (error) {
-        state = protocol.throw(error);
-        continue;
-      }
-      state = protocol.next(result);
-    }
-    return state.value;
+  coordinate<T>(protocol: Protocol<T>): Protocol<T> {
+    return interpose(protocol, (step) => this.step(step));
   }
 
   *step(step: Step): Protocol<StepResult> {

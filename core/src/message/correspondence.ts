@@ -1,7 +1,7 @@
 import type { Coordinator } from '../policy/policy.js';
 import { fenced, loadSurely } from '../policy/resolve.js';
 import type { BatchStep, Protocol, Step, StepResult } from '../protocol/protocol.js';
-import { batch } from '../protocol/protocol.js';
+import { batch, interpose } from '../protocol/protocol.js';
 import { groupWordOffset, principalWordOffset, userGroups } from '../region/geometry.js';
 import { requestLimit, type WordExchange } from '../region/mailboxes.js';
 import { highHalf, ownerOf } from '../region/words.js';
@@ -46,19 +46,8 @@ export class Correspondence implements Coordinator {
     this.#line = me.configured ? new OwnLine(me.geometry, me.slot) : undefined;
   }
 
-  *coordinate<T>(protocol: Protocol<T>): Protocol<T> {
-    let state = protocol.next();
-    while (!state.done) {
-      let result: StepResult;
-      try {
-        result = yield* this.#step(state.value);
-      } catch (error) {
-        state = protocol.throw(error);
-        continue;
-      }
-      state = protocol.next(result);
-    }
-    return state.value;
+  coordinate<T>(protocol: Protocol<T>): Protocol<T> {
+    return interpose(protocol, (step) => this.#step(step));
   }
 
   /** Takes a seat that nobody alive has, and grants what was asked for, if the seat is ours. */

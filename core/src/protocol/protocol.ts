@@ -42,6 +42,26 @@ export type StepResult = bigint | number | undefined | BatchAnswer;
  */
 export type Protocol<T> = Generator<Step, T, StepResult>;
 
+/** The same protocol, with something else in place of each step of its. A protocol that is given up lets go of what it held. */
+export function* interpose<T>(protocol: Protocol<T>, instead: (step: Step) => Protocol<StepResult>): Protocol<T> {
+  try {
+    let state = protocol.next();
+    while (!state.done) {
+      let result: StepResult;
+      try {
+        result = yield* instead(state.value);
+      } catch (error) {
+        state = protocol.throw(error);
+        continue;
+      }
+      state = protocol.next(result);
+    }
+    return state.value;
+  } finally {
+    protocol.return(undefined as T);
+  }
+}
+
 export const batch = (steps: readonly MemoryStep[], stopOnFail = false): BatchStep => ({
   op: 'batch',
   steps,

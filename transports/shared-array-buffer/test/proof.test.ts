@@ -8,7 +8,7 @@ import {
   memberState,
   principalWordOffset,
 } from '@exomem/core';
-import { assert, suite } from '@exomem/testing';
+import { assert, code, suite } from '@exomem/testing';
 import { supervise } from '@exomem/transport-shared-array-buffer';
 import { ThreadRegion, told } from './fixtures/thread-region.js';
 
@@ -16,16 +16,6 @@ import { ThreadRegion, told } from './fixtures/thread-region.js';
 
 const test = suite('death of threads');
 const MiB = 1024 * 1024;
-
-async function code(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-  } catch (error) {
-    if (isExomemError(error)) return error.code;
-    throw error;
-  }
-  return 'none';
-}
 
 test('a thread that is busy is not dead, however long its heart stands still, and goes on', async () => {
   await using region = await ThreadRegion.create(8 * MiB);

@@ -3,15 +3,18 @@ import {
   FailedUnderFaults,
   type FaultKind,
   type FaultPlan,
+  FaultyLink,
   type FaultyOptions,
   type FaultySession,
   faultKinds,
   faulty,
+  type LinkedRegion,
   underFaults,
 } from '@exomem/conformance';
 import { compareExchange, isExomemError, load, write } from '@exomem/core';
 import { assert, code, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
+import { shippedTransports } from '../hunt/sound-subjects.js';
 
 const test = suite('faulty transport');
 
@@ -229,6 +232,29 @@ test('while it is calm nothing of the plan takes place; a steady one shares its 
   transport.calm = false;
   assert.is(await code(session.load(8)), 'OutcomeUnknown');
   assert.is(await code(steady.load(8)), 'none');
+});
+
+test('renew waits for no answer of the transport that was given up, and gives that up there', async () => {
+  const served = await shippedTransports.tcp!((same) => same).setup({ bytes: 4096 });
+  const { transport, listens, url, teardown } = served as LinkedRegion;
+  await using link = await FaultyLink.open(listens);
+  const options = { clientId: new Uint8Array(16), lane: 0, silence: 600_000 };
+  const session = await faulty(transport, {}).connect(url({ host: '127.0.0.1', port: link.port }), options);
+  await session.load(0);
+  const { epoch } = session;
+  link.blackHole();
+  const abort = new AbortController();
+  const behind = code(session.load(8));
+  const given = code(session.write(8, eight(1), { signal: abort.signal }));
+  await turns(5);
+  abort.abort();
+  assert.is(await given, 'OutcomeUnknown');
+  await session.renew();
+  assert.is(await behind, 'OutcomeUnknown');
+  assert.ok(session.epoch > epoch);
+  assert.is(await session.load(8), 0n);
+  await session.close();
+  await teardown?.();
 });
 
 test('a search finds what breaks, and makes the plan simple', async () => {

@@ -8,16 +8,16 @@ import { matrix } from '../hunt/matrix.js';
 // For longer: npm run hunt -- matrix, npm run hunt -- false-alarms
 const test = suite('what nothing is wrong with');
 
-// With each capability, and over TCP: restricted-laws, faulty-laws, and the command.
+// Without each capability: restricted-laws, and the command.
 test('keeps the laws with and without all capabilities, through any wrapper', async () => {
   const lines: string[] = [];
   const well = await matrix({
     budget: 300,
-    names: ['memory without nothing', 'memory without everything'],
+    names: ['memory without nothing', 'memory without everything', 'tcp without nothing, f', 'tcp without nothing, r'],
     tell: (line) => lines.push(line),
   });
   assert.ok(well, lines.join('\n'));
-  assert.is(lines.length, 6);
+  assert.is(lines.length, 8);
 });
 
 test('raises no alarm', async () => {

@@ -2,48 +2,14 @@
 import {
   conform,
   type Law,
-  type Restriction,
   reportText,
-  restricted,
   type TransportModule,
   transportLaws,
   transportSubject,
 } from '@exomem/conformance';
 import type { Capabilities, Transport } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
-import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
-import { Appliance, setAside, tcp } from '@exomem/transport-tcp';
-
-/** Transports that can do less keep all laws that are left. */
-const without: Record<string, Restriction> = {
-  atomics: { atomics: 'none' },
-  revoke: { revoke: 'none' },
-  mapping: { mapped: false },
-  everything: { atomics: 'none', revoke: 'none', mapped: false },
-};
-
-const sharedMemory = (wrap: (transport: Transport) => Transport): TransportModule => ({
-  setup: ({ bytes }) => ({ transport: wrap(sharedArrayBuffer({ region: createRegion(bytes) })), url: 'sab:region' }),
-});
-
-const overTcp = (wrap: (transport: Transport) => Transport): TransportModule => ({
-  async setup({ bytes }) {
-    const backing = await setAside({ size: bytes });
-    const appliance = new Appliance();
-    appliance.expose('default', backing.memory);
-    const address = await appliance.listen('127.0.0.1:0');
-    if ('path' in address) throw new Error('it listens on a port');
-    return {
-      transport: wrap(tcp()),
-      listens: { host: address.host, port: address.port },
-      url: ({ host, port }) => `tcp://${host}:${port}`,
-      async teardown() {
-        await appliance.close();
-        await backing.close();
-      },
-    };
-  },
-});
+import { restrictions, shippedTransports, without } from '../hunt/sound-subjects.js';
 
 /** Of a law that is left out, what its reason has to be about. */
 const excuses: Record<string, readonly RegExp[]> = {
@@ -57,17 +23,15 @@ const about: Record<string, readonly RegExp[]> = {
   everything: [/atomics/, /revoke/, /mapped/],
 };
 
-const modules = { 'shared memory': sharedMemory, tcp: overTcp };
-for (const [what, make] of Object.entries(modules)) {
-  for (const [less, restriction] of Object.entries(without)) {
+// Through a wrapper, too: matrix.
+for (const [what, make] of Object.entries(shippedTransports)) {
+  for (const [less, restriction] of Object.entries(restrictions)) {
+    if (less === 'nothing') continue;
     // Nothing is mapped there, so that everything is no more than the other two.
     if (what === 'tcp' && (less === 'mapping' || less === 'everything')) continue;
     const test = suite(`laws of transports: ${what} without ${less}`);
     test('keeps the laws, and is excused for what it declares alone', async () => {
-      const transport = await transportSubject(
-        make((inner) => restricted(inner, restriction)),
-        `${what}, ${less}`,
-      );
+      const transport = await transportSubject(make(without(restriction)), `${what}, ${less}`);
       for (const [key, value] of Object.entries(restriction)) {
         assert.is(transport.capabilities[key as keyof Capabilities], value);
       }
@@ -99,6 +63,8 @@ async function convicted(module: TransportModule): Promise<string[]> {
   return broken;
 }
 
+const sharedMemory = shippedTransports['shared memory']!;
+
 /** Lets sessions say something else of themselves. */
 const saying =
   (capabilities: Partial<Capabilities>, inner: (transport: Transport) => Transport = (same) => same) =>
@@ -119,15 +85,14 @@ const saying =
     };
   };
 
-const less = (restriction: Restriction) => (transport: Transport) => restricted(transport, restriction);
 const lies: [what: string, module: TransportModule, by: string][] = [
-  ['atomics that it has not', sharedMemory(saying({ atomics: 'host' }, less({ atomics: 'none' }))), 'word-values'],
+  ['atomics that it has not', sharedMemory(saying({ atomics: 'host' }, without({ atomics: 'none' }))), 'word-values'],
   ['no atomics, and has them', sharedMemory(saying({ atomics: 'none' })), 'undeclared'],
-  ['a mapping that it has not', sharedMemory(saying({ mapped: true }, less({ mapped: false }))), 'mapped'],
+  ['a mapping that it has not', sharedMemory(saying({ mapped: true }, without({ mapped: false }))), 'mapped'],
   ['no mapping, and has one', sharedMemory(saying({ mapped: false })), 'undeclared'],
   [
     'that it revokes by proof, and does not',
-    sharedMemory(saying({ revoke: 'proof' }, less({ revoke: 'none' }))),
+    sharedMemory(saying({ revoke: 'proof' }, without({ revoke: 'none' }))),
     'revoke-by-proof',
   ],
   ['that it revokes at once, and does not', sharedMemory(saying({ revoke: 'immediate' })), 'revoke'],

@@ -1,4 +1,4 @@
-import type { Awaitable, BatchAnswer, MemoryStep, Session } from '@exomem/core';
+import type { Awaitable, BatchAnswer, CallOptions, MemoryStep, Session } from '@exomem/core';
 import { notRun } from '@exomem/core';
 import { turn } from './connection.js';
 
@@ -13,16 +13,22 @@ export interface Act<T> {
   readonly part: ((amount: number) => Awaitable<unknown>) | undefined;
 }
 
-/** The session may be another one by the time that a call arrives. */
-type Inner = () => Session;
+/** Where a call goes when it arrives: the session may be another one by then. */
+export interface Passage {
+  readonly session: Session;
+  readonly options: CallOptions | undefined;
+}
 
 export function wholeAct<T>(bytes: number, whole: () => Awaitable<T>): Act<T> {
   return { bytes, whole, torn: whole, part: undefined };
 }
 
-export function readAct(inner: Inner, offset: number, length: number): Act<Uint8Array> {
+export function readAct(passage: () => Passage, offset: number, length: number): Act<Uint8Array> {
   const bytes = new Uint8Array(length);
-  const read = (from: number, to: number): Awaitable<void> => inner().read(offset + from, bytes.subarray(from, to));
+  const read = (from: number, to: number): Awaitable<void> => {
+    const { session, options } = passage();
+    return session.read(offset + from, bytes.subarray(from, to), options);
+  };
   return {
     bytes: length,
     whole: () => after(read(0, length), bytes),
@@ -38,8 +44,11 @@ export function readAct(inner: Inner, offset: number, length: number): Act<Uint8
   };
 }
 
-export function writeAct(inner: Inner, offset: number, source: Uint8Array): Act<void> {
-  const write = (from: number, to: number): Awaitable<void> => inner().write(offset + from, source.subarray(from, to));
+export function writeAct(passage: () => Passage, offset: number, source: Uint8Array): Act<void> {
+  const write = (from: number, to: number): Awaitable<void> => {
+    const { session, options } = passage();
+    return session.write(offset + from, source.subarray(from, to), options);
+  };
   const { length } = source;
   return {
     bytes: length,
@@ -55,9 +64,11 @@ export function writeAct(inner: Inner, offset: number, source: Uint8Array): Act<
   };
 }
 
-export function batchAct(inner: Inner, steps: readonly MemoryStep[], stopOnFail: boolean): Act<BatchAnswer> {
-  const run = (from: number, to: number): Awaitable<BatchAnswer> =>
-    inner().batch(steps.slice(from, to), stopOnFail ? { stopOnFail } : undefined);
+export function batchAct(passage: () => Passage, steps: readonly MemoryStep[], stopOnFail: boolean): Act<BatchAnswer> {
+  const run = (from: number, to: number): Awaitable<BatchAnswer> => {
+    const { session, options } = passage();
+    return session.batch(steps.slice(from, to), stopOnFail ? { ...options, stopOnFail } : options);
+  };
   return {
     bytes: steps.reduce((sum, step) => sum + ('bytes' in step ? step.bytes.length : 16), 0),
     whole: () => run(0, steps.length),

@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /** A call on its way to the appliance. */
 export interface Parcel {
   /** Turns that pass before it arrives. */
@@ -18,12 +20,18 @@ export class Connection {
   lost = false;
   /** A new epoch begins: nothing arrives any more. */
   over = false;
+  /** Aborted when whoever waited for what is still under way waits no more. */
+  readonly abandoned = new AbortController();
   /** From `slow` on. */
   bytesPerTurn = Number.POSITIVE_INFINITY;
   readonly #queue: Parcel[] = [];
   /** Sent, and not answered. */
   readonly #open = new Set<Parcel>();
   #running = false;
+
+  constructor() {
+    setMaxListeners(0, this.abandoned.signal);
+  }
 
   get inFlight(): number {
     return this.#open.size;

@@ -1,6 +1,7 @@
 import type {
   Awaitable,
   BatchAnswer,
+  CallOptions,
   Capabilities,
   ErrorCode,
   MemberBinding,
@@ -9,7 +10,7 @@ import type {
   Wait,
 } from '@exomem/core';
 import { ExomemError, isExomemError, SessionBase } from '@exomem/core';
-import { type Act, batchAct, readAct, wholeAct, writeAct } from './act.js';
+import { type Act, batchAct, type Passage, readAct, wholeAct, writeAct } from './act.js';
 import { Connection, type Parcel, turn } from './connection.js';
 import type { Fates, PlannedFault } from './plan.js';
 import type { Lanes } from './transport.js';
@@ -107,26 +108,26 @@ export class FaultySession extends SessionBase {
   }
 
   protected doLoad(offset: number): Promise<bigint> {
-    return this.#send(wholeAct(8, () => this.#inner.load(offset)));
+    return this.#send(wholeAct(8, () => this.#inner.load(offset, this.#options)));
   }
   protected doRead(offset: number, target: Uint8Array, wait: Wait): Promise<void> {
-    return this.#send(readAct(() => this.#inner, offset, target.length)).then((bytes) => {
+    return this.#send(readAct(this.#passage, offset, target.length)).then((bytes) => {
       if (!wait.abandoned) target.set(bytes);
     });
   }
   protected doWrite(offset: number, source: Uint8Array): Promise<void> {
-    return this.#send(writeAct(() => this.#inner, offset, source.slice()));
+    return this.#send(writeAct(this.#passage, offset, source.slice()));
   }
   protected doCompareExchange(offset: number, expected: bigint, desired: bigint): Promise<bigint> {
-    return this.#send(wholeAct(16, () => this.#inner.compareExchange(offset, expected, desired)));
+    return this.#send(wholeAct(16, () => this.#inner.compareExchange(offset, expected, desired, this.#options)));
   }
   protected doFetchAdd(offset: number, delta: bigint): Promise<bigint> {
-    return this.#send(wholeAct(8, () => this.#inner.fetchAdd(offset, delta)));
+    return this.#send(wholeAct(8, () => this.#inner.fetchAdd(offset, delta, this.#options)));
   }
   protected async doBatch(steps: readonly MemoryStep[], stopOnFail: boolean, wait: Wait): Promise<BatchAnswer> {
     // The caller's buffers are its own again when it gives up, and a call may arrive later than that.
     const own = steps.map((step) => ('bytes' in step ? { ...step, bytes: step.bytes.slice() } : step));
-    const answers = await this.#send(batchAct(() => this.#inner, own, stopOnFail));
+    const answers = await this.#send(batchAct(this.#passage, own, stopOnFail));
     for (const [at, step] of steps.entries()) {
       if (step.op !== 'read' || answers[at] !== undefined || wait.abandoned) continue;
       step.bytes.set((own[at] as typeof step).bytes);
@@ -152,7 +153,7 @@ export class FaultySession extends SessionBase {
           this.bound = member;
           this.#fence = undefined;
         };
-        const answer = this.#inner.bind(member);
+        const answer = this.#inner.bind(member, this.#options);
         return answer instanceof Promise ? answer.then(bound) : bound();
       }),
       'bind',
@@ -163,7 +164,7 @@ export class FaultySession extends SessionBase {
     const { lanes, url, emulatesRevoke } = this.#setting;
     return this.#send(
       wholeAct(8, () => {
-        if (!emulatesRevoke) return this.#inner.revoke(member);
+        if (!emulatesRevoke) return this.#inner.revoke(member, this.#options);
         const victims = lanes.revoke(url, member);
         return Promise.all(victims.map((victim) => victim.#settled())).then(() => undefined);
       }),
@@ -177,6 +178,8 @@ export class FaultySession extends SessionBase {
       const former = this.#connection;
       former.over = true;
       former.lose('nothing');
+      // What the caller gave up is given up further down, where an answer may never come.
+      if (force) former.abandoned.abort();
       await this.#settled();
       if (this.#spent && this.bound !== undefined) await this.#beginAnew();
     }
@@ -210,6 +213,13 @@ export class FaultySession extends SessionBase {
   }
 
   // ---- the way of a call
+
+  /** Of calls to the inner session. One that is synchronous keeps nobody waiting. */
+  get #options(): CallOptions | undefined {
+    return this.#inner.capabilities.synchronous ? undefined : { signal: this.#connection.abandoned.signal };
+  }
+
+  readonly #passage = (): Passage => ({ session: this.#inner, options: this.#options });
 
   #send<T>(act: Act<T>, op?: 'bind'): Promise<T> {
     if (this.#killed) return Promise.reject(this.#deadEnd());

@@ -62,11 +62,12 @@ export class FaultyTransport implements Transport {
     this.#opened += 1;
     const session = await this.#inner.connect(url, options);
     const { revoke } = this.#options;
+    const { clientId, lane, silence } = options;
     const faulty: FaultySession = new FaultySession(session, {
       lanes: this.#lanes,
       url,
-      clientId: options.clientId,
-      silence: options.silence ?? 10_000,
+      clientId,
+      silence: silence ?? 10_000,
       emulatesRevoke: revoke === true && session.capabilities.revoke !== 'immediate',
       fates: new Fates(this.#plan, number),
       isCalm: () => this.calm,
@@ -74,7 +75,7 @@ export class FaultyTransport implements Transport {
         this.happened.push(fault);
         if (this.happened.length > remembered) this.happened.shift();
       },
-      reconnect: () => this.#inner.connect(url, { clientId: options.clientId, lane: options.lane }),
+      reconnect: () => this.#inner.connect(url, { clientId, lane, ...(silence === undefined ? {} : { silence }) }),
     });
     return faulty;
   }

@@ -14,7 +14,8 @@
  * Over subjects that nothing is wrong with:
  *
  *   matrix [PATTERN ...] [--seconds N]        each transport, without each capability, through each wrapper
- *   false-alarms [--seeds N] [--runs N]       the kit again and again: what is broken is a false alarm
+ *   false-alarms [--seeds N] [--runs N] [--at-once N]
+ *                                             the kit again and again: what is broken is a false alarm
  *
  * And without a process or a network, every way that small worlds can go:
  *
@@ -163,6 +164,7 @@ const hunts: Record<string, () => Promise<boolean>> = {
   'false-alarms': () =>
     falseAlarms({
       seeds: number(values.seeds),
+      atOnce: number(values['at-once']),
       runs: number(values.runs),
       seed: number(values.seed),
       tell: (line) => console.log(line),

@@ -134,7 +134,7 @@ export class Deeds<A extends Actor> {
       initialise,
       timeout: Number.MAX_SAFE_INTEGER,
       ...(named ? { named } : {}),
-      ...(deed.alignment > 1 ? { alignment: deed.alignment * this.#around.geometry.pageSize } : {}),
+      ...(deed.alignment !== 1 ? { alignment: deed.alignment * this.#around.geometry.pageSize } : {}),
     };
     let asking: Asking;
     const what = `allocates ${pages} ${named ? 'named ' : ''}(${initialise})`;

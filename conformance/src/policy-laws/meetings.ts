@@ -22,6 +22,8 @@ export const does = {
   frees: picks('free'),
   /** Frees what it has freed before: that must be refused. */
   freesAgain: picks('freeAgain'),
+  /** Frees what it was never given: that must be refused. */
+  freesForeign: picks('freeForeign'),
   /** Makes a construction of an allocation, to be given a name. */
   withholds: picks('withhold'),
   /** Gives a construction a name. */
@@ -52,10 +54,13 @@ export const meetings: readonly Meeting[] = [
     takeover: 0,
   },
   {
-    what: 'one takes two pages, frees one, and frees it again',
+    what: 'one takes two pages, frees one, and frees it again; one frees what it was never given',
     groups: 2,
     groupPages: 2,
-    deeds: [[does.allocates(1), does.allocates(1), does.frees(), does.freesAgain()], [does.allocates(1)]],
+    deeds: [
+      [does.allocates(1), does.allocates(1), does.frees(), does.freesAgain()],
+      [does.allocates(1), does.allocates(1, { alignment: 2 }), does.freesForeign()],
+    ],
     faults: { ...noFaults, crashes: 1 },
   },
   {

@@ -211,7 +211,12 @@ export class Player implements Actor, Surroundings<Player> {
   recovers(_: Player, victim: Holder): void {
     this.#heard.push({ kind: 'recovers', victim: this.everybody.indexOf(victim) });
   }
-  foreign(): undefined {
+  /** It cannot know of another's extent: one that nobody ever gave it, of a page that it never had. */
+  foreign(): Extent | undefined {
+    const own = [...this.#holdings, ...this.#leaving, ...this.freed];
+    const had = (page: number): boolean => own.some((run) => run.page <= page && page < run.page + run.pages);
+    const all = userGroups(this.geometry) * this.geometry.groupPages;
+    for (let page = 0; page < all; page++) if (!had(page)) return { page, pages: 1, live: true };
     return undefined;
   }
   fenced(): boolean {

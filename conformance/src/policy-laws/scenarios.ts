@@ -1,6 +1,7 @@
 import type { AllocationPolicy } from '@exomem/core';
 import fc from 'fast-check';
 import { scheduleLimit } from '../simulator/index.js';
+import type { Found } from '../transport-laws/corpus.js';
 import { LawBroken } from '../transport-laws/expect.js';
 import type { PolicyEffort, PolicySubject } from './explore.js';
 import { meet, meetAgain } from './meet.js';
@@ -31,7 +32,7 @@ export const scenarioLaws: readonly ScenarioLaw[] = [
   },
 ];
 
-function checkAlone({ policy }: PolicySubject): undefined {
+function checkAlone({ policy }: PolicySubject, effort: PolicyEffort): undefined {
   const shapes: readonly WorldOptions[] = [
     { groups: 5, groupPages: 4 },
     { groups: 3, groupPages: 16, clean: true },
@@ -54,32 +55,61 @@ function checkAlone({ policy }: PolicySubject): undefined {
         world.settle();
       },
     ),
-    { numRuns: 200 },
+    chances(effort, 200),
   );
   if (!details.failed) return undefined;
   const [shape, deeds] = details.counterexample!;
   const cause = details.errorInstance;
   const what = cause instanceof Error ? cause.message : String(cause);
-  throw new LawBroken(
-    `${what}\n  world ${shape}, deeds ${deeds}, seed ${details.seed}, path ${details.counterexamplePath}`,
-    { cause },
-  );
+  const broken = new LawBroken(`${what}\n  world ${shape}, deeds ${deeds}`, { cause });
+  broken.runs = details.numRuns;
+  throw located(broken, { law: 'alone', seed: details.seed, path: details.counterexamplePath! }, effort.command);
 }
 
-/** Every way of each meeting; of one that is replayed, that way. The number of a meeting stands in the place of a seed. */
-function checkMeetings({ policy, progress = true }: PolicySubject, effort: PolicyEffort): string | undefined {
-  const { replay, states, milliseconds, command } = effort;
+/** Where chance begins, or the one case that is replayed. */
+function chances(
+  { seed, schedules, replay }: PolicyEffort,
+  numRuns: number,
+): Pick<fc.Parameters, 'seed' | 'path' | 'numRuns' | 'endOnFailure'> {
+  if (replay !== undefined) return { seed: replay.seed, path: replay.path, numRuns: 1, endOnFailure: true };
+  return { seed, numRuns: Math.min(numRuns, schedules) };
+}
+
+/**
+ * Every way of each meeting, or random orders of it; of one that is replayed, that way. The number of a meeting stands in the
+ * place of a seed.
+ */
+function checkMeetings(subject: PolicySubject, effort: PolicyEffort): string | undefined {
+  const { policy } = subject;
+  const { replay, milliseconds } = effort;
+  const attended = new World(policy, 1).clerk !== undefined;
   if (replay !== undefined) {
     const meeting = meetings[replay.seed];
     if (meeting === undefined) throw new LawBroken(`there is no meeting ${replay.seed}; there are ${meetings.length}`);
-    const { told, wrong } = meetAgain(policy, meeting, replay.path);
-    if (wrong === undefined) return undefined;
-    throw located(new LawBroken(`${meeting.what}: ${wrong.message}\n${told}`, { cause: wrong }), replay, command);
+    if (!attended) return replayMeeting(policy, meeting, replay, effort);
+    const [seed, ...path] = replay.path.split(':');
+    meetAtRandom(policy, replay.seed, effort, { seed: Number(seed), path: path.join(':'), numRuns: 1 });
+    return undefined;
   }
-  if (new World(policy, 1).clerk !== undefined) {
-    for (const meeting of meetings) meetAtRandom(policy, meeting, milliseconds / meetings.length);
-    return 'each meeting in random orders: who looks for requests again and again has ways without end';
+  if (!attended) return searchMeetings(subject, effort);
+  for (const number of meetings.keys()) {
+    meetAtRandom(policy, number, effort, {
+      ...chances(effort, 300),
+      interruptAfterTimeLimit: milliseconds / meetings.length,
+    });
   }
+  return 'each meeting in random orders: who looks for requests again and again has ways without end';
+}
+
+function replayMeeting(policy: AllocationPolicy, meeting: Meeting, replay: Found, effort: PolicyEffort): undefined {
+  const { told, wrong } = meetAgain(policy, meeting, replay.path);
+  if (wrong === undefined) return undefined;
+  throw located(new LawBroken(`${meeting.what}: ${wrong.message}\n${told}`, { cause: wrong }), replay, effort.command);
+}
+
+/** Every way of each meeting, as far as the time allows. */
+function searchMeetings({ policy, progress = true }: PolicySubject, effort: PolicyEffort): string | undefined {
+  const { states, milliseconds, command } = effort;
   const until = performance.now() + milliseconds;
   const short: string[] = [];
   for (const [seed, meeting] of meetings.entries()) {
@@ -98,29 +128,48 @@ function checkMeetings({ policy, progress = true }: PolicySubject, effort: Polic
 }
 
 /** The steps of a meeting in random orders. */
-function meetAtRandom(policy: AllocationPolicy, meeting: Meeting, milliseconds: number): void {
+function meetAtRandom(
+  policy: AllocationPolicy,
+  number: number,
+  { command }: PolicyEffort,
+  parameters: fc.Parameters<[readonly number[]]>,
+): void {
+  const meeting = meetings[number]!;
   const { groups, groupPages, clean = true, faults, takeover } = meeting;
-  const run = (schedule: readonly number[]): void => {
-    const world = new World(policy, meeting.deeds.length, { groups, groupPages, clean, faults });
+  const run = (schedule: readonly number[], chronicle = false): World => {
+    const world = new World(policy, meeting.deeds.length, { groups, groupPages, clean, faults, chronicle });
     for (const [at, deeds] of meeting.deeds.entries()) world.plan(at, deeds);
-    world.run({ deeds: [], schedule, ...(takeover === undefined ? {} : { takeover }) });
+    const whole = { deeds: [], schedule, ...(takeover === undefined ? {} : { takeover }) };
+    if (!chronicle) world.run(whole);
+    else attempt(() => world.run(whole));
+    return world;
   };
   const schedules = fc.array(fc.nat(scheduleLimit - 1), { maxLength: 300, size: 'max' });
-  const details = fc.check(fc.property(schedules, run), { numRuns: 300, interruptAfterTimeLimit: milliseconds });
+  const details = fc.check(
+    fc.property(schedules, (schedule) => void run(schedule)),
+    parameters,
+  );
   if (!details.failed) return;
   const cause = details.errorInstance;
   const what = cause instanceof Error ? cause.message : String(cause);
-  throw new LawBroken(`${meeting.what}: ${what}\n  seed ${details.seed}, path ${details.counterexamplePath}`, {
-    cause,
-  });
+  const told = run(details.counterexample![0], true).simulation.chronicle;
+  const broken = new LawBroken(`${meeting.what}: ${what}\n${told}`, { cause });
+  broken.runs = details.numRuns;
+  const path = `${details.seed}:${details.counterexamplePath}`;
+  throw located(broken, { law: 'exhaustive', seed: number, path }, command);
+}
+
+/** What goes wrong in it is known. */
+function attempt(act: () => void): void {
+  try {
+    act();
+  } catch {
+    // It is being told.
+  }
 }
 
 /** Where it is found again, with the line to type. */
-function located(
-  broken: LawBroken,
-  found: { readonly law: string; readonly seed: number; readonly path: string },
-  command: PolicyEffort['command'],
-): LawBroken {
+function located(broken: LawBroken, found: Found, command: PolicyEffort['command']): LawBroken {
   broken.message = `${broken.message.replace(/\n {2}path [\d:]*$/, '')}\n  seed ${found.seed}, path ${found.path}\n  again:  ${command(found)}`;
   broken.seen = broken.message;
   broken.found = found;

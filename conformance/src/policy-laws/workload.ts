@@ -6,7 +6,7 @@ export type Deed =
       readonly pages: number;
       readonly initialise: 'zero' | 'none' | 'caller';
       readonly named: boolean;
-      /** In pages. */
+      /** In pages; also a part of one. */
       readonly alignment: number;
       /** It fills the pages when it has them. */
       readonly writes: boolean;
@@ -27,13 +27,16 @@ export type Deed =
     };
 
 /** The numbers of a workload are below this. */
-export const deedLimit = 8192;
+export const deedLimit = 16_384;
 
 const kinds = [
   ...(['free', 'free', 'free', 'free', 'free', 'free', 'free', 'free', 'free'] as const),
   ...(['withhold', 'name', 'name', 'release', 'unname', 'unname'] as const),
   ...(['giveRoom', 'recover', 'judge', 'freeAgain', 'freeForeign'] as const),
 ] as const;
+
+/** What one in eight asks for. */
+const alignments = [2, 2, 4, 0.5] as const;
 
 /** Reads a number as a deed. Zero rests; small numbers ask for little. */
 export function readDeed(number: number, groupPages: number, total: number): Deed {
@@ -51,7 +54,7 @@ export function readDeed(number: number, groupPages: number, total: number): Dee
     pages,
     initialise: named && more % 3 === 0 ? 'caller' : initialise,
     named,
-    alignment: more % 8 === 7 ? 2 : 1,
+    alignment: more % 8 === 7 ? alignments[more >>> 3]! : 1,
     writes: more % 4 !== 3,
   };
 }

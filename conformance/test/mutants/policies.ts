@@ -112,14 +112,12 @@ const mutant = (one: FlawedPolicy): Mutant => ({
   hunt: (seed, bounded) => hunt(one, seed, bounded),
 });
 
-/** What no meeting does: odd alignments, frees of what is another's. What refuses three pages is there twice. */
-const unmet = new Set(['does not care for alignment', 'frees what is not its own', 'refuses three pages']);
-
 export const policyMutants: readonly Mutant[] = [
   ...flawedPolicies.map(mutant),
   // What chance finds, going every way finds, too, where the meetings ask for it.
+  // What refuses three pages is what refuses without looking.
   ...flawedPolicies
-    .filter(({ what }) => !unmet.has(what))
+    .filter(({ law }) => law !== 'alone')
     .map(({ what, policy }) => ({
       ...mutant({ what, law: 'exhaustive', policy }),
       name: `a policy that ${what}, at a small meeting`,

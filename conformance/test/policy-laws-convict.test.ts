@@ -1,13 +1,13 @@
 // deadline: 300s
 import { keptRuns, type PolicyLawOptions, policyLaws } from '@exomem/conformance';
-import { atomic } from '@exomem/core';
+import { type AllocationPolicy, atomic, message } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
 import * as spoilers from './fixtures/spoiled-policy.js';
 import { brokenLaws, policyMutants, spoiledGenerators } from './mutants/policies.js';
 
 // The laws have to convict somebody: for each there is at least one policy here that breaks it.
 
-const { spoilSteps } = spoilers;
+const { spoilCalls, spoilSteps } = spoilers;
 
 const test = suite('policy laws convict');
 
@@ -72,15 +72,22 @@ test('a failing run can be run again by its seed and path, and is the same', asy
   assert.match(first, `EXOMEM_LAW=valid EXOMEM_SEED=${seed} EXOMEM_PATH=${path}`);
 });
 
-test('a way of a meeting can be gone again by its numbers, and is the same', async () => {
-  const policy = spoilSteps(atomic, () => spoilers.commitsFirst);
-  const exhaustive = (options: PolicyLawOptions) =>
-    policyLaws({ name: 'spoiled', policy }, { corpus: [], ...options }).find(({ id }) => id === 'exhaustive')!;
-  const first = await failure(exhaustive({}).run());
-  const [, seed, path] = /seed (\d+), path ([\d:]*)/.exec(first)!;
-  assert.match(first, `EXOMEM_LAW=exhaustive EXOMEM_SEED=${seed} EXOMEM_PATH=${path}`);
-  const again = await failure(exhaustive({ replay: { law: 'exhaustive', seed: Number(seed), path: path! } }).run());
-  assert.is(again, first);
+test('what one alone was given, and a way of a meeting, can be seen again by its numbers, and is the same', async () => {
+  const cases: [law: string, policy: AllocationPolicy][] = [
+    ['alone', spoilCalls(atomic, spoilers.refusesUnseen)],
+    ['exhaustive', spoilSteps(atomic, () => spoilers.commitsFirst)],
+    // Where members attend to each other: random orders.
+    ['exhaustive', spoilCalls(message, spoilers.isSilent)],
+  ];
+  for (const [id, policy] of cases) {
+    const find = (options: PolicyLawOptions) =>
+      policyLaws({ name: 'spoiled', policy }, { corpus: [], ...options }).find((law) => law.id === id)!;
+    const first = await failure(find({}).run());
+    const [, seed, path] = /seed (-?\d+), path (\S*)/.exec(first)!;
+    assert.match(first, `EXOMEM_LAW=${id} EXOMEM_SEED=${seed} EXOMEM_PATH=${path}`);
+    const again = await failure(find({ replay: { law: id, seed: Number(seed), path: path! } }).run());
+    assert.is(again, first);
+  }
 });
 
 test('a search that has little time says how far it came', async () => {

@@ -7,6 +7,7 @@ import {
   transportLaws,
 } from '@exomem/conformance';
 import { assert, suite } from '@exomem/testing';
+import { loopbackSubject } from './fixtures/loopback-subject.js';
 import { sabSubject } from './fixtures/sab-subject.js';
 
 const test = suite('replay of a law');
@@ -71,6 +72,16 @@ test('what the corpus keeps still convicts what it was found with', async () => 
   for (const found of corpus) assert.ok(laws.has(found.law), `there is no law ${found.law}`);
   const kept = corpus.filter(({ law }) => law === id);
   assert.match(await verdict({ corpus: kept, runs: 1 }), `"seed":${kept[0]!.seed}`);
+});
+
+test('a case that hangs is the one that is told', async () => {
+  const options = { corpus: [], seed: 1, patience: 1_000 };
+  const law = transportLaws(loopbackSubject({ renewHangs: true }), options).find(
+    (candidate) => candidate.id === 'cut-while-renewing',
+  )!;
+  const message = await law.run().catch((error: Error) => error.message);
+  assert.match(message as string, 'a case hangs: nothing for 400 ms');
+  assert.match(message as string, /counterexample: \[\d/);
 });
 
 function counterexample(message: string): string | undefined {

@@ -122,7 +122,7 @@ class Trial implements MountTrial {
   ): Promise<void> {
     const inside = (value: T): Promise<void> => this.once((place) => check(value, place));
     // Longer than a call that hangs, so that it is told which.
-    const effort = { ...this.effort, runs: times * this.effort.runs, patience: 2 * this.effort.patience };
+    const effort = { ...this.effort, runs: times * this.effort.runs, patience: 1.4 * this.effort.patience };
     return holdProperty(this.#draft, { name: mountName(this.subject) }, effort, { values, check: inside, tell });
   }
 

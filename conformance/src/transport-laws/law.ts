@@ -2,10 +2,10 @@ import type { Capabilities, ConnectOptions, Session } from '@exomem/core';
 import fc from 'fast-check';
 import type { Law } from './case.js';
 import type { Found } from './corpus.js';
-import { LawBroken } from './expect.js';
+import { describe, LawBroken } from './expect.js';
 import { SubjectUnfit, setUp, tearDown } from './fitness.js';
 import type { Effort } from './options.js';
-import { soon } from './patience.js';
+import { Hanging, soon, stopwatch } from './patience.js';
 import { transportPurposes } from './purpose.js';
 import type { SubjectRegion, TransportSubject } from './subject.js';
 
@@ -73,7 +73,9 @@ async function runLaw(draft: Draft, subject: TransportSubject, effort: Effort): 
       },
       over: over.signal,
       defer: (end) => ends.push(end),
-      property: (values, check, tell) => holdProperty(draft, subject, effort, { values, check, tell }),
+      property: (values, check, tell) =>
+        // A case that hangs, or is made simpler, is to be told before the law counts as hanging.
+        holdProperty(draft, subject, { ...effort, patience: 0.4 * effort.patience }, { values, check, tell }),
     };
     await soon(draft.check(trial), effort.patience, 'the law');
   } catch (error) {
@@ -92,23 +94,36 @@ interface Property<T> {
   readonly tell: ((value: T) => string) | undefined;
 }
 
-/** Holds a property of a law against random values. @throws `LawBroken` with the simplest case that breaks it */
+/**
+ * Holds a property of a law against random values.
+ * @param effort `patience`: milliseconds for a case, and then for making simpler the one that broke the law
+ * @throws `LawBroken` with the simplest case that breaks it
+ */
 export async function holdProperty<T>(
   draft: { readonly id: string },
   subject: { readonly name: string },
   effort: Pick<Effort, 'runs' | 'seed' | 'replay' | 'corpus' | 'command' | 'patience'>,
   { values, check, tell = fc.stringify }: Property<T>,
 ): Promise<void> {
-  const property = fc.asyncProperty(values, check);
-  const limits = { interruptAfterTimeLimit: effort.patience, markInterruptAsFailure: true };
+  const { patience } = effort;
+  /** Runs since the law was broken; a case that hangs is not made simpler. */
+  let simplifying: (() => number) | undefined;
+  const property = fc.asyncProperty(values, async (value) => {
+    if (simplifying !== undefined && simplifying() > patience) return;
+    try {
+      await soon(check(value), patience, 'a case');
+    } catch (error) {
+      simplifying = error instanceof Hanging ? () => Number.POSITIVE_INFINITY : (simplifying ?? stopwatch());
+      throw error;
+    }
+  });
   const hold = async (parameters: fc.Parameters<[T]>): Promise<void> => {
-    const details = await fc.check(property, { ...limits, ...parameters });
+    const details = await fc.check(property, parameters);
     if (!details.failed) return;
     const found: Found = { law: draft.id, seed: details.seed, path: details.counterexamplePath ?? '' };
     const cause = details.errorInstance;
     const counterexample = details.counterexample === null ? 'none' : tell(details.counterexample[0]);
-    const seen =
-      cause instanceof Error ? cause.message : `it hangs: its cases have not ended after ${effort.patience} ms`;
+    const seen = describe(cause);
     const lines = [
       seen,
       `  counterexample: ${counterexample}`,

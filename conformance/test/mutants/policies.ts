@@ -93,7 +93,7 @@ export async function brokenLaws(
 
 async function hunt({ policy, law: id }: FlawedPolicy, seed: number, bounded: boolean): Promise<Kill | undefined> {
   const { [id]: own } = Object.fromEntries(
-    policyLaws({ name: 'it', policy }, { seed, schedules: 0, corpus: [] }).map((law) => [law.id, law]),
+    policyLaws({ name: 'it', policy }, { seed, corpus: [] }).map((law) => [law.id, law]),
   );
   if (id === 'alone' || id === 'exhaustive') return killedBy(own!);
   // The first runs of a seed are the same, however many follow.

@@ -9,8 +9,9 @@ import {
   type TransportModule,
   transportLaws,
   transportSubject,
+  unfitJUnit,
 } from '@exomem/conformance';
-import { atomic, bestFit, type Session } from '@exomem/core';
+import { type AllocationPolicy, type Allocator, atomic, bestFit, type Session } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import { capabilities } from './fixtures/sab-capabilities.js';
@@ -106,6 +107,10 @@ test('JUnit and text have the same sums, and the text of others harms no XML', a
   assert.is(xml.match(/<testcase /g)!.length, 3);
   assert.is(xml.match(/<failure /g)!.length, 1);
   assert.match(reportText(report), /1 laws kept, 1 broken, 1 skipped/);
+  assert.match(
+    unfitJUnit('./a<b>.js', 'it "hangs"'),
+    /errors="1".*\n.*classname=".\/a&lt;b&gt;.js".*message="it &quot;hangs&quot;"/s,
+  );
 });
 
 test('a policy is held to the laws of policies', async () => {
@@ -162,6 +167,12 @@ test('what is given to the kit in a wrong way is told in a sentence', async () =
       /setup\(\{ bytes: 4096 \}\) of "x" fails: TypeError: no such port/,
     ],
     [{ setup: () => Promise.reject(new Error('later')) }, /fails: Error: later/],
+    [
+      { setup: () => new Promise(() => undefined) },
+      /setup\(\{ bytes: 4096 \}\) of "x" fails: it hangs: nothing for 300 ms/,
+    ],
+    [{ setup: () => ({ connect: () => new Promise(() => undefined) }) }, /connect\(\) of "x" fails: it hangs/],
+    [{ setup() {}, policy: atomic }, /has setup and policy: write a module for each/],
     [{ setup: () => ({}) }, /neither \{ transport, url \} nor \{ connect/],
     [{ setup: () => ({ transport: {} }) }, /a transport without connect/],
     [{ setup: () => ({ transport: { connect() {} } }) }, /no url/],
@@ -201,12 +212,16 @@ test('what is given to the kit in a wrong way is told in a sentence', async () =
   ];
   for (const [exported, says] of cases) {
     const message = await unfit(async () => {
-      const report = await conform(await subjectOf(exported, 'x'), { laws: ['declarations'] });
+      const report = await conform(await subjectOf(exported, 'x', 300), { laws: ['declarations'] });
       throw new Error(`it is held to laws: ${reportText(report)}`);
     });
     assert.match(message, says);
     assert.not.match(message, '    at ');
   }
+  let one: Allocator | undefined;
+  const same: AllocationPolicy['create'] = (given) => (one ??= atomic.create(given));
+  const promising: AllocationPolicy['create'] = (given) =>
+    Object.assign(atomic.create(given), { allocate: async () => ({ page: 0, pages: 1, live: true }) });
   const policies: [exported: unknown, says: RegExp][] = [
     [{ policy: { ...atomic, create: () => undefined } }, /create\(\) of the policy "atomic" gives undefined/],
     [{ policy: { ...atomic, create: () => ({ allocate() {} }) } }, /has no free\(\), no release\(\), .*no explain\(\)/],
@@ -220,6 +235,11 @@ test('what is given to the kit in a wrong way is told in a sentence', async () =
         },
       },
       /create\(\) of the policy "atomic" fails: Error: not yet/,
+    ],
+    [{ policy: { ...atomic, create: same } }, /gives the same allocator twice: each client has its own/],
+    [
+      { policy: { ...atomic, create: promising } },
+      /allocate\(\) of the policy "atomic" gives a promise and no protocol/,
     ],
     [{ policy: atomic, progress: 'some' }, /the progress that x declares is a string: write true or false/],
   ];

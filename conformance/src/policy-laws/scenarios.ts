@@ -111,20 +111,22 @@ function replayMeeting(policy: AllocationPolicy, meeting: Meeting, replay: Found
 function searchMeetings({ policy, progress = true }: PolicySubject, effort: PolicyEffort): string | undefined {
   const { states, milliseconds, command } = effort;
   const until = performance.now() + milliseconds;
-  const short: string[] = [];
+  const short: { readonly what: string; readonly states: number }[] = [];
   for (const [seed, meeting] of meetings.entries()) {
     // What one leaves is there for those behind.
     const share = (until - performance.now()) / (meetings.length - seed);
     try {
       const searched = meet(policy, meeting, { limit: states, milliseconds: share, mayWait: !progress });
-      if (!searched.complete) short.push(`${meeting.what}: ${searched.states} states`);
+      if (!searched.complete) short.push({ what: meeting.what, states: searched.states });
     } catch (error) {
       if (!(error instanceof LawBroken) || error.found === undefined) throw error;
       throw located(error, { ...error.found, seed }, command);
     }
   }
   if (short.length === 0) return undefined;
-  return `${meetings.length - short.length} of ${meetings.length} meetings to their end; of others, ${short.join(', ')}`;
+  const whole = `${meetings.length - short.length} of ${meetings.length} meetings to their end`;
+  if (short.length === 1) return `${whole}; of "${short[0]!.what}" ${short[0]!.states} states`;
+  return `${whole}; of the others ${Math.min(...short.map(({ states }) => states))} states and more`;
 }
 
 /** The steps of a meeting in random orders. */

@@ -20,6 +20,20 @@ export function reportJUnit(report: Report): string {
   ].join('\n');
 }
 
+/** A JUnit file for a subject of which nothing can be said: a case that came to an error. */
+export function unfitJUnit(subject: string, why: string): string {
+  const counts = 'tests="1" failures="0" errors="1" skipped="0" time="0"';
+  return [
+    '<?xml version="1.0" encoding="UTF-8"?>',
+    `<testsuites ${counts}>`,
+    `  <testsuite name="${quote(`laws: ${subject}`)}" ${counts}>`,
+    `    <testcase classname="${quote(subject)}" name="it can be held to laws" time="0"><error message="${quote(why)}"/></testcase>`,
+    '  </testsuite>',
+    '</testsuites>',
+    '',
+  ].join('\n');
+}
+
 function testCase(subject: string, verdict: Verdict): string {
   const { id, sentence, status, reason, failure, milliseconds } = verdict;
   const head = `    <testcase classname="${quote(subject)}" name="${quote(`${id}: ${sentence}`)}" time="${seconds(milliseconds)}"`;

@@ -28,9 +28,10 @@ const policySketch = 'export default { policy } for a policy, { placement } for 
 /**
  * Reads what a module exports as its default.
  * @param name for messages, where the module gives none
+ * @param patience milliseconds after which a factory that has not ended hangs
  * @throws `SubjectUnfit` with a sentence that says what is wrong and what to write instead
  */
-export async function subjectOf(exported: unknown, name: string): Promise<Subject> {
+export async function subjectOf(exported: unknown, name: string, patience?: number): Promise<Subject> {
   const module = exported as
     | { setup?: unknown; policy?: unknown; placement?: unknown; create?: unknown; progress?: unknown; name?: string }
     | undefined;
@@ -38,8 +39,12 @@ export async function subjectOf(exported: unknown, name: string): Promise<Subjec
     const what = module === undefined ? 'no default' : `a default that is ${describeValue(module)}`;
     throw new SubjectUnfit(`${name} exports ${what}: write ${transportSketch}, or ${policySketch}`);
   }
+  const several = (['setup', 'policy', 'placement'] as const).filter((key) => module[key] !== undefined);
+  if (several.length > 1) {
+    throw new SubjectUnfit(`the default of ${name} has ${several.join(' and ')}: write a module for each`);
+  }
   if (typeof module.setup === 'function') {
-    return { kind: 'transport', transport: await transportSubject(exported as TransportModule, name) };
+    return { kind: 'transport', transport: await transportSubject(exported as TransportModule, name, patience) };
   }
   const policy = module.policy ?? (typeof module.create === 'function' ? exported : undefined);
   if (policy !== undefined) {

@@ -24,12 +24,16 @@ const patience = 30_000;
 /** What a mark needs. */
 const small = 4_096;
 
-/** Makes a region. @throws `SubjectUnfit` with a sentence, if the factory does not. */
-export async function setUp(subject: TransportSubject, bytes: number): Promise<SubjectRegion> {
+/**
+ * Makes a region.
+ * @param within milliseconds after which a factory that has not ended hangs
+ * @throws `SubjectUnfit` with a sentence, if the factory does not.
+ */
+export async function setUp(subject: TransportSubject, bytes: number, within = patience): Promise<SubjectRegion> {
   const name = `setup({ bytes: ${bytes} }) of "${subject.name}"`;
   let region: SubjectRegion;
   try {
-    region = await subject.setup({ bytes });
+    region = await soon(Promise.resolve(subject.setup({ bytes })), within, 'it');
   } catch (error) {
     if (error instanceof SubjectUnfit) throw error;
     throw new SubjectUnfit(`${name} fails: ${describe(error)}; it has to make a region of so many zero bytes`, {
@@ -56,17 +60,18 @@ export async function tearDown(subject: TransportSubject, region: SubjectRegion,
 /**
  * Looks at what a factory makes before any law does: whether there are sessions with everything that a session has, and
  * whether each region is another one. What sessions then do is for the laws.
+ * @param within milliseconds for each thing that it does
  * @throws `SubjectUnfit`
  */
-export async function examine(subject: TransportSubject): Promise<void> {
+export async function examine(subject: TransportSubject, within = patience): Promise<void> {
   checkSubject(subject);
   const regions = new Set<SubjectRegion>();
   const visit = async (act: (session: Session) => unknown): Promise<boolean> => {
-    const region = await soon(setUp(subject, small), patience, `setup() of "${subject.name}"`);
+    const region = await setUp(subject, small, within);
     if (regions.has(region)) throw twice(subject);
     regions.add(region);
     try {
-      const session = await openSession(subject, region);
+      const session = await openSession(subject, region, within);
       const done = await quietly(() => act(session));
       await quietly(() => session.close());
       return done;
@@ -88,10 +93,14 @@ export async function examine(subject: TransportSubject): Promise<void> {
 }
 
 /** Opens a session and looks whether it is one. @throws `SubjectUnfit` */
-export async function openSession(subject: { readonly name: string }, region: SubjectRegion): Promise<Session> {
+export async function openSession(
+  subject: { readonly name: string },
+  region: SubjectRegion,
+  within = patience,
+): Promise<Session> {
   let session: Session;
   try {
-    session = await soon(Promise.resolve(region.connect()), patience, 'it');
+    session = await soon(Promise.resolve(region.connect()), within, 'it');
   } catch (error) {
     throw new SubjectUnfit(
       `connect() of "${subject.name}" fails: ${describe(error)}; a region has to be reachable when setup() has ended`,

@@ -56,7 +56,7 @@ export function transportLaws(subject: TransportSubject, options: TransportLawOp
     corpus: options.corpus ?? readCorpus('transport-laws'),
     command: (found) => `${replayVariables(found)} and the same test again`,
     ...given,
-    fitness: () => (examined ??= examine(subject)),
+    fitness: () => (examined ??= examine(subject, Math.min(effort.patience, 30_000))),
     ...(replay === undefined ? {} : { replay }),
   };
   return drafts.map((draft) => makeLaw(draft, subject, effort));

@@ -58,7 +58,7 @@ async function runLaw(draft: Draft, subject: TransportSubject, effort: Effort): 
   let region: SubjectRegion | undefined;
   try {
     await effort.fitness();
-    region = await soon(setUp(subject, bytes), effort.patience, 'the setup of the region');
+    region = await setUp(subject, bytes, effort.patience);
     const { connect } = region;
     const trial: Trial = {
       subject,

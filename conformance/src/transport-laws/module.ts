@@ -48,9 +48,14 @@ const faults: readonly Fault[] = ['cut', 'blackHole', 'hold'];
  *   setup: ({ bytes }) => ({ transport: sharedArrayBuffer({ region: createRegion(bytes) }), url: 'sab:region' }),
  * });
  * ```
+ * @param patience milliseconds after which a factory, or a connection, that has not ended hangs
  * @throws `SubjectUnfit` if no region can be made, or a session is none.
  */
-export async function transportSubject(module: TransportModule, name = 'the transport'): Promise<TransportSubject> {
+export async function transportSubject(
+  module: TransportModule,
+  name = 'the transport',
+  patience = 30_000,
+): Promise<TransportSubject> {
   if (typeof module?.setup !== 'function') {
     throw new SubjectUnfit(
       `"${name}" has no setup({ bytes }): the kit has to know how to make a region of so many zero bytes`,
@@ -61,9 +66,9 @@ export async function transportSubject(module: TransportModule, name = 'the tran
     ...(module.workers === undefined ? {} : { workers: module.workers }),
     setup: async (options: { readonly bytes: number }) => whole(await module.setup(options), module.name ?? name),
   };
-  const region = await setUp(subject as TransportSubject, 4_096);
+  const region = await setUp(subject as TransportSubject, 4_096, patience);
   try {
-    const session = await openSession(subject, region);
+    const session = await openSession(subject, region, patience);
     const { capabilities } = session;
     await session.close();
     return {
@@ -72,7 +77,7 @@ export async function transportSubject(module: TransportModule, name = 'the tran
       faults: faults.filter((fault) => region[fault] !== undefined),
     };
   } finally {
-    await tearDown(subject as TransportSubject, region, 30_000);
+    await tearDown(subject as TransportSubject, region, patience);
   }
 }
 

@@ -11,6 +11,7 @@ import {
   type Subject,
   SubjectUnfit,
   subjectOf,
+  unfitJUnit,
   type Verdict,
   verdictLine,
 } from '@exomem/conformance';
@@ -43,14 +44,15 @@ export async function conformModule(
   const seed = parseSeed(flags.seed);
   checkReplay(flags);
   const specifier = checkSubject(module, flags);
+  const patience = flags.patience === undefined ? undefined : parseDuration(flags.patience);
   try {
-    const subject = module === undefined ? mounted(flags) : await load(module);
+    const subject = module === undefined ? mounted(flags) : await load(module, patience);
     const report = await conform(subject, {
       ...(flags.law === undefined ? {} : { laws: flags.law }),
       ...(seed === undefined ? {} : { seed }),
       ...(flags.path === undefined ? {} : { path: flags.path }),
       ...(flags.budget === undefined ? {} : { budget: parseDuration(flags.budget) }),
-      ...(flags.patience === undefined ? {} : { patience: parseDuration(flags.patience) }),
+      ...(patience === undefined ? {} : { patience }),
       command: (found) => {
         const where = 'seed' in found ? ` --seed ${found.seed} --path ${found.path}` : '';
         return `exomem conform ${specifier} --law ${found.law}${where}`;
@@ -65,6 +67,8 @@ export async function conformModule(
     return report.failed > 0 ? exitCodes.broken[0] : exitCodes.ok[0];
   } catch (error) {
     if (!(error instanceof SubjectUnfit)) throw error;
+    if (flags.junit !== undefined) await write(flags.junit, unfitJUnit(specifier, error.message));
+    endAnyway(output);
     throw new ExomemError('InvalidArgument', error.message, {
       where: specifier,
       advice: '`exomem conform --help` says where that is explained',
@@ -114,20 +118,25 @@ function mounted({ mount, live, lacks }: ConformFlags): Subject {
   return { kind: 'mount', mount: { dir: dir!, ...(dir2 === undefined ? {} : { dir2 }), ...declared } };
 }
 
-async function load(specifier: string): Promise<Subject> {
+async function load(specifier: string, patience: number | undefined): Promise<Subject> {
   const isPath = /^\.{0,2}\//.test(specifier) || /\.[cm]?js$/.test(specifier);
   let module: Record<string, unknown>;
   try {
     module = await import(isPath ? pathToFileURL(resolve(specifier)).href : specifier);
   } catch (cause) {
     const missing = ['ERR_MODULE_NOT_FOUND', 'ENOENT'].includes((cause as NodeJS.ErrnoException).code ?? '');
-    throw new ExomemError(
-      missing ? 'NotFound' : 'InvalidArgument',
-      `this module cannot be loaded: ${cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause)}`,
-      { where: specifier, advice: 'name a module, as in exomem conform ./mine.js', cause },
-    );
+    const [what] = (cause instanceof Error ? cause.message : String(cause)).split('\n', 1);
+    const advice =
+      cause instanceof SyntaxError
+        ? `\`node --check ${specifier}\` says where`
+        : 'name a module, as in exomem conform ./mine.js';
+    throw new ExomemError(missing ? 'NotFound' : 'InvalidArgument', `this module cannot be loaded: ${what}`, {
+      where: specifier,
+      advice,
+      cause,
+    });
   }
-  return subjectOf(module['default'], basename(specifier));
+  return subjectOf(module['default'], basename(specifier), patience);
 }
 
 /** Where somebody looks on, the law under way shows; each verdict is a line. Results for programs are left alone. */

@@ -1,5 +1,5 @@
 import { does, type Meeting, meet } from '@exomem/conformance';
-import { type AllocationPolicy, shippedPolicies } from '@exomem/core';
+import { type AllocationPolicy, locked, shippedPolicies } from '@exomem/core';
 
 export interface PolicyHunt {
   /** States after which a meeting is left. Default: none for those that end, 1,000,000 for those that are bounded. */
@@ -71,10 +71,10 @@ export const largeMeetings: readonly Large[] = [
   },
 ];
 
-/** Those whose clients need nobody to attend to them, with what they promise. */
-const subjects: readonly { readonly policy: AllocationPolicy; readonly progress: boolean }[] = shippedPolicies
-  .filter(({ name }) => name !== 'message')
-  .map((policy) => ({ policy, progress: policy.coordinate === undefined }));
+/** With what they promise. */
+const subjects: readonly { readonly policy: AllocationPolicy; readonly progress: boolean }[] = shippedPolicies.map(
+  (policy) => ({ policy, progress: policy !== locked }),
+);
 
 /**
  * `npm run hunt -- policies [NAME ...] [--limit STATES]`: goes every way of larger meetings of each shipped policy. A name is that

@@ -1,6 +1,5 @@
 import type { AllocationPolicy } from '@exomem/core';
 import fc from 'fast-check';
-import { scheduleLimit } from '../simulator/index.js';
 import type { Found } from '../transport-laws/corpus.js';
 import { LawBroken } from '../transport-laws/expect.js';
 import type { PolicyEffort, PolicySubject } from './explore.js';
@@ -75,30 +74,13 @@ function chances(
   return { seed, numRuns: Math.min(numRuns, schedules) };
 }
 
-/**
- * Every way of each meeting, or random orders of it; of one that is replayed, that way. The number of a meeting stands in the
- * place of a seed.
- */
+/** Every way of each meeting; of one that is replayed, that way. The number of a meeting stands in the place of a seed. */
 function checkMeetings(subject: PolicySubject, effort: PolicyEffort): string | undefined {
-  const { policy } = subject;
-  const { replay, milliseconds } = effort;
-  const attended = new World(policy, 1).clerk !== undefined;
-  if (replay !== undefined) {
-    const meeting = meetings[replay.seed];
-    if (meeting === undefined) throw new LawBroken(`there is no meeting ${replay.seed}; there are ${meetings.length}`);
-    if (!attended) return replayMeeting(policy, meeting, replay, effort);
-    const [seed, ...path] = replay.path.split(':');
-    meetAtRandom(policy, replay.seed, effort, { seed: Number(seed), path: path.join(':'), numRuns: 1 });
-    return undefined;
-  }
-  if (!attended) return searchMeetings(subject, effort);
-  for (const number of meetings.keys()) {
-    meetAtRandom(policy, number, effort, {
-      ...chances(effort, 300),
-      interruptAfterTimeLimit: milliseconds / meetings.length,
-    });
-  }
-  return 'each meeting in random orders: who looks for requests again and again has ways without end';
+  const { replay } = effort;
+  if (replay === undefined) return searchMeetings(subject, effort);
+  const meeting = meetings[replay.seed];
+  if (meeting === undefined) throw new LawBroken(`there is no meeting ${replay.seed}; there are ${meetings.length}`);
+  return replayMeeting(subject.policy, meeting, replay, effort);
 }
 
 function replayMeeting(policy: AllocationPolicy, meeting: Meeting, replay: Found, effort: PolicyEffort): undefined {
@@ -127,47 +109,6 @@ function searchMeetings({ policy, progress = true }: PolicySubject, effort: Poli
   const whole = `${meetings.length - short.length} of ${meetings.length} meetings to their end`;
   if (short.length === 1) return `${whole}; of "${short[0]!.what}" ${short[0]!.states} states`;
   return `${whole}; of the others ${Math.min(...short.map(({ states }) => states))} states and more`;
-}
-
-/** The steps of a meeting in random orders. */
-function meetAtRandom(
-  policy: AllocationPolicy,
-  number: number,
-  { command }: PolicyEffort,
-  parameters: fc.Parameters<[readonly number[]]>,
-): void {
-  const meeting = meetings[number]!;
-  const { groups, groupPages, clean = true, faults, takeover } = meeting;
-  const run = (schedule: readonly number[], chronicle = false): World => {
-    const world = new World(policy, meeting.deeds.length, { groups, groupPages, clean, faults, chronicle });
-    for (const [at, deeds] of meeting.deeds.entries()) world.plan(at, deeds);
-    const whole = { deeds: [], schedule, ...(takeover === undefined ? {} : { takeover }) };
-    if (!chronicle) world.run(whole);
-    else attempt(() => world.run(whole));
-    return world;
-  };
-  const schedules = fc.array(fc.nat(scheduleLimit - 1), { maxLength: 300, size: 'max' });
-  const details = fc.check(
-    fc.property(schedules, (schedule) => void run(schedule)),
-    parameters,
-  );
-  if (!details.failed) return;
-  const cause = details.errorInstance;
-  const what = cause instanceof Error ? cause.message : String(cause);
-  const told = run(details.counterexample![0], true).simulation.chronicle;
-  const broken = new LawBroken(`${meeting.what}: ${what}\n${told}`, { cause });
-  broken.runs = details.numRuns;
-  const path = `${details.seed}:${details.counterexamplePath}`;
-  throw located(broken, { law: 'exhaustive', seed: number, path }, command);
-}
-
-/** What goes wrong in it is known. */
-function attempt(act: () => void): void {
-  try {
-    act();
-  } catch {
-    // It is being told.
-  }
 }
 
 /** Where it is found again, with the line to type. */

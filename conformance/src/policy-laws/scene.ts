@@ -10,6 +10,8 @@ import {
 } from '@exomem/core';
 import {
   type Faults,
+  looksOnly,
+  type Moments,
   type Operation,
   type Scene,
   type World as SearchedWorld,
@@ -51,7 +53,9 @@ export function meetingScene(policy: AllocationPolicy, meeting: Meeting): Scene<
   const { groups, groupPages, clean = true, deeds } = meeting;
   const geometry = smallRegion(groups, groupPages, policy);
   const everybody = everybodyOf(meeting);
-  const memory = smallMemory(geometry, { groups, groupPages, clean, clients: deeds.length });
+  const attend = attendant(policy, geometry, deeds.length);
+  const clients = deeds.length + (attend === undefined ? 0 : 1);
+  const memory = smallMemory(geometry, { groups, groupPages, clean, clients });
   // Whoever waits is as quick as all others; a policy that asks for the time is told that it stands still.
   const simulation = new Simulation(memory, { grain: 64, timeless: true });
   const players = new Map<SimulatedClient, Player>();
@@ -69,6 +73,15 @@ export function meetingScene(policy: AllocationPolicy, meeting: Meeting): Scene<
   if (meeting.takeover !== undefined) {
     simulation.addClient('U', [declaresDead(geometry, meeting.takeover, policy.coordinate !== undefined)]);
   }
+  const onCall = new Map<SimulatedClient, (moments: Moments, region: number) => boolean>();
+  if (attend !== undefined) {
+    const clerk = simulation.addClient('K');
+    clerk.binding = memberOf(geometry, deeds.length);
+    const operation = { name: 'attends', start: attend };
+    simulation.runAlone(clerk, operation);
+    clerk.queue.push(operation);
+    onCall.set(clerk, wouldChange(attend));
+  }
   const principals = geometry.principalOffset - (geometry.principalOffset % 64);
   return {
     simulation,
@@ -76,6 +89,7 @@ export function meetingScene(policy: AllocationPolicy, meeting: Meeting): Scene<
     lossy: able,
     bounds: [principals, geometry.groupOffset, geometry.logOffset, geometry.arenaOffset, geometry.dataOffset],
     pagesFrom: geometry.dataOffset,
+    onCall,
     hold: (client) => players.get(client)?.held() ?? nothing,
     hear: (client) => players.get(client)?.hear() ?? [],
     judge: new Verdict(
@@ -84,6 +98,26 @@ export function meetingScene(policy: AllocationPolicy, meeting: Meeting): Scene<
       (world, local) => actors.get(world.standing(local))!.player,
       (world, recovered) => settleMeeting(policy, meeting, world, recovered),
     ),
+  };
+}
+
+/**
+ * What a member does that attends to the others, where a policy wants that: it begins from what the bytes say each time. It is one more
+ * than those who meet, and nothing ever happens to it.
+ */
+function attendant(policy: AllocationPolicy, geometry: Geometry, slot: number): (() => Protocol<number>) | undefined {
+  const coordinator = (): Coordinator | undefined => coordinatorOf(policy, geometry, slot);
+  if (coordinator()?.attend === undefined) return undefined;
+  return () => coordinator()!.attend!();
+}
+
+/** Whether a protocol would change something at a moment. */
+function wouldChange(make: () => Protocol<unknown>): (moments: Moments, region: number) => boolean {
+  const known = new Map<number, boolean>();
+  return (moments, region) => {
+    let changes = known.get(region);
+    if (changes === undefined) known.set(region, (changes = !looksOnly(moments, region, make())));
+    return changes;
   };
 }
 

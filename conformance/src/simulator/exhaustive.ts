@@ -116,6 +116,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   readonly #options: ExhaustiveOptions;
   readonly #lossy: boolean[];
   readonly #mortal: boolean[];
+  readonly #calls: readonly (((moments: Moments, region: number) => boolean) | undefined)[];
   readonly #hand: Hand;
   readonly #states: Rows;
   readonly #row: Uint32Array;
@@ -152,6 +153,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     this.#names = clients.map(({ name }) => name);
     this.#lossy = clients.map((client) => scene.lossy?.has(client) ?? true);
     this.#mortal = clients.map((client) => scene.mortal?.has(client) ?? true);
+    this.#calls = clients.map((client) => scene.onCall?.get(client));
     this.moments = new Moments(memory.size, scene.bounds, scene.pagesFrom);
     this.#hand = new Hand(this.moments);
     this.#states = new Rows(clients.length + 3);
@@ -356,7 +358,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     let quiet = true;
     for (let client = 0; client < locals.length; client++) {
       const local = locals[client]!;
-      if (local.still) continue;
+      if (local.still || this.#rests(local)) continue;
       quiet = false;
       const task = this.#private(local);
       if (task < 0) continue;
@@ -374,7 +376,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
           out[count++] = code(kinds.step, client, task);
           goes = true;
         }
-        if (ready) {
+        if (ready && !this.#rests(local)) {
           out[count++] = code(kinds.begin, client);
           goes = true;
         }
@@ -400,6 +402,12 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       }
     }
     return count;
+  }
+
+  /** It is called when there is something to do, and there is nothing. */
+  #rests({ index, node }: Local<Held, Heard>): boolean {
+    const calls = this.#calls[index];
+    return calls !== undefined && node.orders.length === 0 && !calls(this.moments, this.region);
   }
 
   /** Whoever watches a word that is as it was may find that its time is over. */
@@ -682,10 +690,12 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   }
 
   /** The client stands at another node from now on. */
-  #go(local: Local<Held, Heard>, node: ClientNode<Held, Heard>, strays: readonly Stray[], cut = local.cut): void {
-    if (node.heard.length > 0) this.heard.push(...node.heard);
+  #go(local: Local<Held, Heard>, to: ClientNode<Held, Heard>, strays: readonly Stray[], cut = local.cut): void {
+    const calls = this.#calls[local.index];
+    const node = calls !== undefined && to.orders.length === 0 ? this.#automata[local.index]!.root : to;
+    if (to.heard.length > 0) this.heard.push(...to.heard);
     this.told = true;
-    if (node.broken !== undefined) throw node.broken;
+    if (to.broken !== undefined) throw to.broken;
     const before = local.node.orders;
     const flights = node.orders.map((order) => {
       const at = before.indexOf(order);

@@ -22,7 +22,7 @@ export {
   exhaust,
   retrace,
 } from './exhaustive.js';
-export { glance } from './glance.js';
+export { glance, looksOnly } from './glance.js';
 export { SimulatedMemory, type WordWatch } from './memory.js';
 export { Moments } from './moments.js';
 export { type Faults, follow, noFaults, scheduleLimit } from './schedule.js';

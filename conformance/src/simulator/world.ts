@@ -16,6 +16,11 @@ export interface Scene<Held = unknown, Heard = unknown> extends Cast<Held, Heard
   /** What a client takes the time for when the clock shows so many ticks. Default: these. */
   readonly time?: (client: number, clock: number) => number;
   readonly judge?: Judge<Held, Heard>;
+  /**
+   * Who does the first of its operations again and again, and keeps nothing between two times: whether there is anything to do for it at
+   * a moment. It begins then and only then; who has come to rest may wait for others for ever, and is done when they are.
+   */
+  readonly onCall?: ReadonlyMap<SimulatedClient, (moments: Moments, region: number) => boolean>;
 }
 
 /** Says whether what happens is as it must be. It is the first scene's, and keeps nothing of one state for another. */

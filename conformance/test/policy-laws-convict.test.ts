@@ -76,7 +76,7 @@ test('what one alone was given, and a way of a meeting, can be seen again by its
   const cases: [law: string, policy: AllocationPolicy][] = [
     ['alone', spoilCalls(atomic, spoilers.refusesUnseen)],
     ['exhaustive', spoilSteps(atomic, () => spoilers.commitsFirst)],
-    // Where members attend to each other: random orders.
+    // Where members attend to each other.
     ['exhaustive', spoilCalls(message, spoilers.isSilent)],
   ];
   for (const [id, policy] of cases) {

@@ -26,6 +26,17 @@ sound('sees the same states in whatever order it goes', () => {
     assert.is(near!.states, mixed!.states);
   }
 });
+sound('comes to the same ends whether or not who waits for the lock forgets what it has seen of it', () => {
+  for (const name of ['lock-recover', 'lock-snapshot']) {
+    const subject = searches.find((one) => one.name === name)!;
+    // What a faulty client remembers nobody says.
+    const whole = explore(subject, { mutation: { name: 'none' } }).searched!;
+    const less = explore(subject).searched!;
+    assert.ok(whole.complete && less.complete);
+    assert.is(less.ends, whole.ends);
+    assert.ok(less.histories < whole.histories && less.states < whole.states);
+  }
+});
 sound.run();
 
 const broken = suite('broken protocols are found');

@@ -16,6 +16,7 @@ export { Reservation } from './client/reservation.js';
 export * from './client/steward.js';
 export { standstillWaits, Vigil } from './client/vigil.js';
 export type { MemoryWindow } from './client/windows.js';
+export type { LockMemory } from './coordination/lock-coordinator.js';
 export * from './coordination/redo-record.js';
 export * from './errors.js';
 export { joinConfigured, leaveConfigured, OwnLine, registerConfigured } from './message/configured.js';

@@ -1,4 +1,4 @@
-import type { Operation, Outcome, SimulatedClient } from '@exomem/conformance/simulator';
+import type { Operation, Outcome, Recollection, SimulatedClient } from '@exomem/conformance/simulator';
 import {
   type Allocator,
   activate,
@@ -66,6 +66,7 @@ import {
   Vigil,
   write,
 } from '@exomem/core';
+import { type LockCoordinator, LockRecollection } from './lock-recollection.js';
 import { mutate, withoutRevoke } from './mutation.js';
 import type { Plot } from './plot.js';
 import { Breach, type Heard, type Holdings } from './told.js';
@@ -131,7 +132,15 @@ export class Actor {
     this.member = { ...member, introduction };
     this.identity = identity;
     this.identities.push(identity);
-    if (this.plot.locked) this.#coordinator = this.#coordination();
+    if (this.plot.locked) {
+      const coordinator = this.#coordination();
+      this.#coordinator = coordinator;
+      // A fault may remember what it likes.
+      if (this.plot.mutation === undefined) {
+        this.#recollection = new LockRecollection(this.simulated, geometry, coordinator);
+        this.#coordinator = this.#recollection;
+      }
+    }
     this.allocator = this.plot.policy.create({ geometry, identity, wipe: this.plot.wipe });
     if (this.plot.policy === message) {
       const { slot, incarnation } = member;
@@ -158,11 +167,21 @@ export class Actor {
   }
 
   #coordinator: Coordinator | undefined;
+  #recollection: LockRecollection | undefined;
 
-  #coordination(): Coordinator {
+  recollect(): Recollection | undefined {
+    return this.#recollection?.recollect();
+  }
+
+  #coordination(): LockCoordinator {
     const { geometry, exclusion, mutation } = this.plot;
     const policy = mutation?.coordination?.(locked) ?? locked;
-    return policy.coordinate!({ superblock: { wait: 1000 }, geometry, member: this.member, exclusion });
+    return policy.coordinate!({
+      superblock: { wait: 1000 },
+      geometry,
+      member: this.member,
+      exclusion,
+    }) as LockCoordinator;
   }
 
   /** As its client runs it. */

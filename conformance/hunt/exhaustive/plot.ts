@@ -1,4 +1,10 @@
-import { type Scene, type SimulatedClient, SimulatedMemory, Simulation } from '@exomem/conformance/simulator';
+import {
+  type Recollection,
+  type Scene,
+  type SimulatedClient,
+  SimulatedMemory,
+  Simulation,
+} from '@exomem/conformance/simulator';
 import {
   type AllocationPolicy,
   answerBodyOffset,
@@ -181,6 +187,9 @@ export class Plot implements Scene<Holdings, Heard> {
   }
   hear(client: SimulatedClient): readonly Heard[] {
     return this.actors[client.index]!.hear();
+  }
+  recollect(client: SimulatedClient): Recollection | undefined {
+    return this.actors[client.index]!.recollect();
   }
 
   /** A client that is a member with a principal from the beginning; or, with `outside`, one that is neither yet. */

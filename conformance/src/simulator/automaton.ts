@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ErrorCode, MemberBinding } from '@exomem/core';
 import type { SimulatedClient } from './client.js';
 import { Execution } from './execution.js';
@@ -11,6 +12,19 @@ export interface Cast<Held, Heard> {
   hold?(client: SimulatedClient): Held;
   /** What happened to it since this was asked last. */
   hear?(client: SimulatedClient): readonly Heard[];
+  /** What it remembers of what it was told; it has just been told something. Default, and undefined: all. */
+  recollect?(client: SimulatedClient): Recollection | undefined;
+}
+
+/**
+ * What a client remembers of what it was told since it last rested. Histories that were one when it rested, and agree in
+ * `key` now, are one again: from here on the client does and knows the same in both.
+ */
+export interface Recollection {
+  /** Undefined: all. */
+  readonly key?: string;
+  /** It rests here, and what it remembers later is told from here on. */
+  readonly rests: boolean;
 }
 
 /** Something that a client is told. */
@@ -50,7 +64,13 @@ export class ClientNode<Held, Heard> {
     readonly heard: readonly Heard[],
     /** What it threw that is no answer. */
     readonly broken: unknown,
-  ) {}
+    rested?: ClientNode<Held, Heard>,
+  ) {
+    this.rested = rested ?? this;
+  }
+
+  /** Where it rested last. */
+  readonly rested: ClientNode<Held, Heard>;
 
   /** It never does anything again. */
   get finished(): boolean {
@@ -77,6 +97,7 @@ export class Automaton<Held, Heard> {
   readonly root: ClientNode<Held, Heard>;
   nodes = 0;
   replays = 0;
+  readonly #recollected = new Map<string, ClientNode<Held, Heard>>();
 
   constructor(
     readonly index: number,
@@ -161,6 +182,7 @@ export class Automaton<Held, Heard> {
     }
     // It has heard that before.
     instance.cast.hear?.(instance.client);
+    instance.cast.recollect?.(instance.client);
     return instance;
   }
 
@@ -182,6 +204,23 @@ export class Automaton<Held, Heard> {
       if (pending === undefined) return undefined;
       return new Order(operation.name, pending, operation.lane ?? 0, cast.simulation.grain, this.numbers);
     });
+    const recollection = broken === undefined ? cast.recollect?.(client) : undefined;
+    const memory = recollection?.key === undefined ? undefined : `${node.rested.id}|${recollection.key}`;
+    const known = memory === undefined ? undefined : this.#recollected.get(memory);
+    if (known !== undefined) {
+      const held = cast.hold?.(client);
+      if (
+        known.queued !== client.queue.length ||
+        known.orders.length !== after.length ||
+        !isDeepStrictEqual(known.held, held)
+      )
+        throw new Error(`${client.name} does not remember what tells two of its histories apart: ${memory}`);
+      cast.hear?.(client);
+      orders.splice(0, orders.length, ...known.orders);
+      node.children.set(key, known);
+      if (known.instance === undefined) this.pool.stand(known, instance);
+      return known;
+    }
     orders.splice(0, orders.length, ...after.filter((order) => order !== undefined));
     const child = new ClientNode<Held, Heard>(
       this.nodes++,
@@ -194,7 +233,9 @@ export class Automaton<Held, Heard> {
       cast.hold?.(client) as Held,
       cast.hear?.(client) ?? [],
       broken,
+      recollection === undefined || recollection.rests ? undefined : node.rested,
     );
+    if (memory !== undefined) this.#recollected.set(memory, child);
     node.children.set(key, child);
     this.pool.stand(child, instance);
     return child;

@@ -11,7 +11,7 @@
  * ```
  */
 
-export type { Cast, ClientNode } from './automaton.js';
+export type { Cast, ClientNode, Recollection } from './automaton.js';
 export { Chronicle, type Namer, type Speaker } from './chronicle.js';
 export { type Operation, type Outcome, SimulatedClient, type Task } from './client.js';
 export { Execution, type Grain } from './execution.js';

@@ -17,6 +17,18 @@ const rest = 250;
 /** Turns of waiting for another protocol of this member that need not be spared. */
 const quickTurns = 16;
 
+/** What a {@link LockCoordinator} knows from one step to the next, beside the step that it is at. */
+export interface LockMemory {
+  /** The lock's word as it was seen last: the next section begins with that. */
+  readonly seen: bigint;
+  /** That word has stood still in HELD for the wait: its holder is passed over. */
+  readonly expired: bigint | undefined;
+  /** Some protocol of this member is at the lock. */
+  readonly busy: boolean;
+  /** What became of the last step of ours on the lock is not known. */
+  readonly doubt: boolean;
+}
+
 /**
  * All changes of the table of groups under one lock, whose word is the commit word. A locked section is three round trips:
  *
@@ -54,6 +66,10 @@ export class LockCoordinator implements Coordinator {
     this.#tableStart = geometry.groupOffset;
     this.#tableEnd = groupWordOffset(geometry, geometry.groupCount);
     this.#capacity = redoCapacity(geometry.redoBytes / 2);
+  }
+
+  get memory(): LockMemory {
+    return { seen: this.#seen, expired: this.#expired, busy: this.#busy, doubt: this.#doubt };
   }
 
   coordinate<T>(protocol: Protocol<T>): Protocol<T> {

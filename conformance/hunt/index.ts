@@ -17,12 +17,17 @@
  *   false-alarms [--seeds N] [--runs N] [--at-once N]
  *                                             the kit again and again: what is broken is a false alarm
  *
+ * Over images of regions:
+ *
+ *   damage [--seeds N] [--seconds N]          bytes of metadata are harmed: they are named, repaired or left, never worse
+ *
  * And without a process or a network, every way that small worlds can go:
  *
  *   exhaustive [NAME ...] [--limit STATES] [--mutants] [--path WAY]
  *   policies [NAME ...] [--limit STATES]      allocation policies by themselves, with larger meetings than the laws have
  */
 import { parseArgs } from 'node:util';
+import { huntDamage } from './damage/index.js';
 import { type Side, sides } from './deadly.js';
 import { exhaustive } from './exhaustive/main.js';
 import { falseAlarms } from './false-alarms.js';
@@ -166,6 +171,13 @@ const hunts: Record<string, () => Promise<boolean>> = {
       seeds: number(values.seeds),
       atOnce: number(values['at-once']),
       runs: number(values.runs),
+      seed: number(values.seed),
+      tell: (line) => console.log(line),
+    }),
+  damage: () =>
+    huntDamage({
+      seeds: number(values.seeds),
+      seconds: number(values.seconds),
       seed: number(values.seed),
       tell: (line) => console.log(line),
     }),

@@ -1,4 +1,4 @@
-import { lockState } from '../../region/words.js';
+import { lockState, maxLockToken } from '../../region/words.js';
 import { hex } from '../finding.js';
 import { mender } from '../lock-image.js';
 import { overTables } from '../oracle.js';
@@ -14,6 +14,10 @@ export const I15 = overTables(
     const { lock, lockAt, geometry, members } = tables;
     const { state, holder, token, word, record } = lock;
     if (!lock.rules) return;
+    if (token >= maxLockToken) {
+      found.damage(`the lock is ${hex(word)}: that is the last token, and nobody can take it any more`, lockAt);
+      return;
+    }
     if (state === lockState.free) {
       if (holder !== 0) found.damage(`the lock is free, and ${hex(word)} names a holder`, lockAt);
       return;

@@ -2,6 +2,7 @@ import { logSlotOffset, recordUnit } from '../../region/geometry.js';
 import { decodeSlot } from '../../region/words.js';
 import { count } from '../finding.js';
 import type { Tables } from '../image.js';
+import { appliedBeyond } from '../log-end.js';
 import { overTables } from '../oracle.js';
 
 export const log = overTables(
@@ -15,6 +16,14 @@ export const log = overTables(
     const { geometry, log } = tables;
     const { logSlots } = geometry;
     if (log.begin === undefined) return;
+    const lost = appliedBeyond(tables.members, log.end, logSlots, 2);
+    if (lost !== undefined) {
+      found.damage(
+        `members have applied all below index ${lost}, and the log ends at ${log.end}: its last slots are damaged`,
+        logSlotOffset(geometry, log.end),
+        { slot: log.end % logSlots, index: log.end },
+      );
+    }
     for (const { index, offset, author, incarnation } of log.entries) {
       const registered = tables.standings.principal(author)?.incarnation ?? 0;
       if (author === 0 || incarnation === 0 || incarnation > registered) {

@@ -9,6 +9,7 @@ import {
   repeatBits,
   withBits,
 } from '../../region/words.js';
+import type { Finding } from '../finding.js';
 import type { Tables } from '../image.js';
 import { ownerName, type Standing } from '../standing.js';
 import { type Change, type Mend, type Patient, placesOf } from './mend.js';
@@ -49,7 +50,10 @@ class Ward {
   /** The log says which pages are files': it is read to its end, and does not contradict itself. */
   get #namesKnown(): boolean {
     const { damage } = this.#patient;
-    return this.#tables.log.complete && !damage.some(({ oracle }) => oracle === 'tree' || oracle === 'files');
+    const { log } = this.#tables;
+    const wrong = ({ oracle, index }: Finding) =>
+      oracle === 'tree' || oracle === 'files' || (oracle === 'log' && index === log.end);
+    return log.complete && !damage.some(wrong);
   }
 
   treat(group: number): void {

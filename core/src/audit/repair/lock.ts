@@ -2,7 +2,7 @@ import { ExomemError } from '../../errors.js';
 import { exchangeSurely } from '../../policy/resolve.js';
 import { type Protocol, watch } from '../../protocol/protocol.js';
 import { controlFields, type Geometry, groupWordOffset } from '../../region/geometry.js';
-import { encodeLock, lockState } from '../../region/words.js';
+import { encodeLock, lockState, maxLockToken } from '../../region/words.js';
 import { mender, readLock } from '../lock-image.js';
 import { type Mend, mendWord, type Patient } from './mend.js';
 
@@ -10,7 +10,8 @@ import { type Mend, mendWord, type Patient } from './mend.js';
 export function cureLock({ tables, damage }: Patient): Mend[] {
   const { lock, lockAt } = tables;
   if (!damage.some(({ oracle, where }) => oracle === 'I15' && where === lockAt)) return [];
-  const free = encodeLock({ token: lock.token + 1, state: lockState.free, holder: 0 });
+  const token = lock.token < maxLockToken ? lock.token + 1 : 1;
+  const free = encodeLock({ token, state: lockState.free, holder: 0 });
   return mendWord('I15', 'the lock of the table is free', lockAt, lock.word, free);
 }
 

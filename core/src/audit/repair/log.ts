@@ -2,6 +2,7 @@ import type { Protocol } from '../../protocol/protocol.js';
 import { logSlotOffset, pageOffset, recordUnit, userGroups } from '../../region/geometry.js';
 import { decodeRoot, decodeSlot, encodeRoot, encodeSlot, maxUserRootVersion } from '../../region/words.js';
 import type { Finding } from '../finding.js';
+import { appliedBeyond, logEnd } from '../log-end.js';
 import { type LogImage, readLog, usedSlot } from '../log-image.js';
 import { treeProblems } from '../tree.js';
 import { type Mend, mendWord, type Patient } from './mend.js';
@@ -15,7 +16,8 @@ import { findRecords, isRecord } from './records.js';
 export function* cureLog(patient: Patient): Protocol<Mend[]> {
   const { tables, damage } = patient;
   const mends: Mend[] = [];
-  if (damage.some(({ oracle }) => oracle === 'root')) {
+  const passed = hasPassed(tables.log, tables.geometry.logSlots);
+  if (passed || damage.some(({ oracle }) => oracle === 'root')) {
     // Where a lock rules the word is the lock, and says what was committed.
     if (tables.geometry.redoBytes === 0) {
       mends.push(...mendWord('root', 'the lock word is not used', tables.lockAt, tables.lock.word, 0n));
@@ -24,7 +26,7 @@ export function* cureLog(patient: Patient): Protocol<Mend[]> {
     const what = `the root points at ${decodeRoot(root).page === 0 ? 'nothing' : 'the snapshot that is whole'}`;
     mends.push(...mendWord('root', what, tables.rootAt, tables.log.root, root));
     // What the log is depends on it: the rest is seen to when it is right.
-    if (root !== tables.log.root) return mends;
+    if (root !== tables.log.root || passed) return mends;
   }
   if (tables.log.begin !== undefined) mends.push(...(yield* cureSlots(patient, tables.log.begin)));
   return mends;
@@ -32,11 +34,23 @@ export function* cureLog(patient: Patient): Protocol<Mend[]> {
 
 // ---- the root
 
+/** Whether the slots say that the log is elsewhere: it ends before the root's snapshot or a lap behind it, or that was truncated. */
+function hasPassed({ begin, slots }: LogImage, logSlots: number): boolean {
+  if (begin === undefined) return true;
+  const { end, agree } = logEnd(slots);
+  if (2 * agree < logSlots || end < begin || end > begin + logSlots) return true;
+  let truncated = 0;
+  for (let index = begin; index < end; index++) {
+    if (slots[index % logSlots] === encodeSlot(Math.floor(index / logSlots) + 1, 0)) truncated++;
+  }
+  return truncated > 1 || 2 * truncated > end - begin;
+}
+
 /** The root as it should be; as it is, if that cannot be told. */
 function* rightRoot({ tables }: Patient): Protocol<bigint> {
   const { log, geometry, rootAt } = tables;
   const { version, page } = decodeRoot(log.root);
-  if (log.begin !== undefined && treeProblems(log.state, 1).length === 0) {
+  if (!hasPassed(log, geometry.logSlots) && treeProblems(log.state, 1).length === 0) {
     return page !== 0 && version === 0 ? encodeRoot(1, page) : log.root;
   }
   const sane = version >= 1 && version <= maxUserRootVersion ? version : 1;
@@ -74,6 +88,8 @@ function* cureSlots(patient: Patient, begin: number): Protocol<Mend[]> {
   const { tables, damage } = patient;
   const { geometry, log } = tables;
   const flagged = indexesOf(damage);
+  const applied = appliedBeyond(tables.members, log.end, geometry.logSlots, 1) ?? 0;
+  for (let index = log.end; index < applied; index++) flagged.add(index);
   if (flagged.size === 0) return [];
   // A record behind the end: what is wrong may be the slot that looks like the end.
   if ([...flagged].some((index) => index > log.end)) flagged.add(log.end);
@@ -81,7 +97,7 @@ function* cureSlots(patient: Patient, begin: number): Protocol<Mend[]> {
   const places = yield* findRecords(geometry, wanted);
   const mends: Mend[] = [];
   for (const index of [...wanted].sort((a, b) => a - b)) {
-    const desired = yield* rightSlot(patient, index, places.get(index) ?? []);
+    const desired = yield* rightSlot(patient, index, places.get(index) ?? [], index < applied);
     if (desired === undefined) continue;
     const word = log.slots[index % geometry.logSlots]!;
     const what = `slot ${index % geometry.logSlots} of the log ${decodeSlot(desired).address === 0 ? 'is empty' : `has the record of index ${index}`}`;
@@ -103,13 +119,15 @@ function* rightSlot(
   { tables: { geometry, log } }: Patient,
   index: number,
   places: readonly number[],
+  applied: boolean,
 ): Protocol<bigint | undefined> {
   const { logSlots } = geometry;
   const lap = Math.floor(index / logSlots);
   const own = decodeSlot(log.slots[index % logSlots]!).address * recordUnit;
   const record = (offset: number): bigint => encodeSlot(lap, offset / recordUnit);
   if (own !== 0 && (yield* isRecord(geometry, own, index))) return record(own);
-  let behind = false;
+  // Who has applied it knows that there was one.
+  let behind = applied;
   for (let at = index + 1; at < log.begin! + logSlots && !behind; at++) {
     const offset = usedSlot(geometry, log.slots, at);
     behind = offset !== undefined && (yield* isRecord(geometry, offset, at));

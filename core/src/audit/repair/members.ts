@@ -11,6 +11,7 @@ import {
   principalState,
 } from '../../region/words.js';
 import { read } from '../../transport/step.js';
+import { appliedBeyond } from '../log-end.js';
 import type { MemberImage } from '../member-image.js';
 import { changesOf, type Mend, mendWord, type Patient, placesOf } from './mend.js';
 
@@ -24,6 +25,9 @@ const { free, joining, active, fenced } = memberState;
 export function* cureMembers(patient: Patient): Protocol<Mend[]> {
   const { tables, damage } = patient;
   const mends: Mend[] = [];
+  // What two say is not what is wrong.
+  const { log, geometry } = tables;
+  const lost = log.begin === undefined ? undefined : appliedBeyond(tables.members, log.end, geometry.logSlots, 2);
   const sick = new Set(placesOf(damage, 'member', 'members'));
   for (const principal of placesOf(damage, 'principal', 'principals')) {
     const { state, member, memberIncarnation } = decodePrincipal(tables.principals[principal]!);
@@ -51,7 +55,7 @@ export function* cureMembers(patient: Patient): Protocol<Mend[]> {
     );
     const at = tables.w1At(member);
     const applied = member.w1;
-    const beyond = tables.log.begin !== undefined && applied.applied > tables.log.end;
+    const beyond = tables.log.begin !== undefined && applied.applied > Math.max(tables.log.end, lost ?? 0);
     const behind = applied.incarnation < incarnation && state === active;
     if (applied.incarnation > incarnation || behind || (applied.incarnation === incarnation && beyond)) {
       // Nothing applied is always true enough: nothing is reused before it says more.

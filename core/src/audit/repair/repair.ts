@@ -11,7 +11,7 @@ import { cureGroups } from './groups.js';
 import { cureLock, underLock } from './lock.js';
 import { cureLog } from './log.js';
 import { cureMembers } from './members.js';
-import type { Mend, Patient } from './mend.js';
+import { type Mend, type Patient, placesOf } from './mend.js';
 import { Overlay } from './overlay.js';
 import { curePrincipals } from './principals.js';
 import { cureSuperblock } from './superblock.js';
@@ -97,7 +97,13 @@ function* planOf(size: number, before: Audit, options: RepairOptions): Protocol<
 
 /** What is wrong with the namespace that no word can put right. */
 function isLost(findings: readonly Finding[]): boolean {
-  return damageOf(findings).some(({ oracle }) => ofNamespace.has(oracle));
+  return ownDamage(findings).some(({ oracle }) => ofNamespace.has(oracle));
+}
+/** Damage, but for what a damaged word of a group says of pages of files: that shows only where names can be read, and is no other. */
+function ownDamage(findings: readonly Finding[]): Finding[] {
+  const damage = damageOf(findings);
+  const doubted = new Set(placesOf(damage, 'group', 'groups', 'runs'));
+  return damage.filter(({ oracle, group }) => oracle !== 'I6' || group === undefined || !doubted.has(group));
 }
 const ofNamespace: ReadonlySet<string> = new Set([
   'root',
@@ -163,15 +169,17 @@ function* tryOut(
     ({ image, findings } = yield* overlay.through(auditRegion(size, options)));
     if (damageOf(findings).length === 0) break;
   }
-  const left = damageOf(findings).length;
+  const left = ownDamage(findings).length;
   const { losses = [], refused } = rebuilt ?? {};
-  const after = { image, findings, damaged: left > 0 };
+  const after = { image, findings, damaged: damageOf(findings).length > 0 };
   if (refused !== undefined) {
     const plan = yield* planWithoutLoss(size, before, options);
     return { ...(plan ?? { mends: [], losses: [], after: before }), refused };
   }
-  if (mends.length === 0 || left >= damageOf(before.findings).length) return undefined;
-  if (rebuilt === undefined && losesFiles(before.image, image)) return undefined;
+  if (mends.length === 0) return undefined;
+  // A namespace that can be read again may show what is wrong with words that it refers to: that was so before.
+  if (rebuilt !== undefined && rebuilt.mends.length > 0) return isLost(findings) ? undefined : { mends, losses, after };
+  if (left >= ownDamage(before.findings).length || losesFiles(before.image, image)) return undefined;
   return { mends, losses, after };
 }
 

@@ -5,9 +5,9 @@ import { pageOffset, recordUnit, userGroups } from '../../region/geometry.js';
 import type { Superblock } from '../../region/superblock.js';
 import { decodeSlot, encodeRoot, pageBits, repeatBits } from '../../region/words.js';
 import type { Tables } from '../image.js';
+import { appliedBeyond, logEnd } from '../log-end.js';
 import { findRecords, recordAt } from '../repair/records.js';
 import { readSnapshot } from '../snapshot-image.js';
-import { logEnd } from './log-end.js';
 
 /** What is left of a namespace. */
 export interface Sources {
@@ -29,8 +29,9 @@ const skew = 60_000_000_000n;
 /** Gathers everything that is whole. */
 export function* readSources(block: Superblock, tables: Tables): Protocol<Sources> {
   const { geometry, log } = tables;
-  const shown = logEnd(log.slots);
-  const end = Math.max(shown, log.begin === undefined ? 1 : log.end);
+  const { end: shown } = logEnd(log.slots);
+  const read = Math.max(shown, log.begin === undefined ? 1 : log.end);
+  const end = appliedBeyond(tables.members, read, geometry.logSlots, 2) ?? read;
   // The state that the audit has read has gone on: it is read anew.
   const own = yield* readSnapshot(geometry, log.root);
   let [base, groups] = own === undefined ? [new NamespaceState(geometry.pageSize), []] : [own.state, own.groups];
@@ -94,12 +95,30 @@ function* readRecords({ geometry, log }: Tables, begin: number, end: number): Pr
     if (record !== undefined) found.set(index, record);
   }
   if (found.size < end - begin) {
-    const lost = { has: (index: number) => index >= begin && index < end && !found.has(index) };
+    const pointed = new Set(found.keys());
+    const lost = { has: (index: number) => index >= begin && index < end && !pointed.has(index) };
     for (const [index, places] of yield* findRecords(geometry, lost)) {
       // Of several only one was appended, and it cannot be told which.
       const record = places.length === 1 ? yield* recordAt(geometry, places[0]!, index) : undefined;
       if (record !== undefined) found.set(index, record);
     }
+    for (const { index } of overtaken(found.values())) if (!pointed.has(index)) found.delete(index);
   }
   return [...found.values()].sort((a, b) => a.index - b.index);
+}
+
+/** Records that were appended at a higher index, since another was faster at this one: they carry the number of the one that counts. */
+function overtaken(records: Iterable<LogRecord>): LogRecord[] {
+  const last = new Map<string, LogRecord>();
+  const behind: LogRecord[] = [];
+  for (const record of records) {
+    const key = `${record.author}.${record.incarnation}.${record.sequence}`;
+    const other = last.get(key);
+    if (other === undefined) last.set(key, record);
+    else {
+      behind.push(other.index < record.index ? other : record);
+      if (other.index < record.index) last.set(key, record);
+    }
+  }
+  return behind;
 }

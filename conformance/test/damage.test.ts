@@ -3,7 +3,7 @@ import { assert, suite } from '@exomem/testing';
 import { type Harm, harm, type Kind, kinds, type Outcome, patientsOf } from '../hunt/damage/index.js';
 
 const test = suite('damage of metadata');
-const runs = 30;
+const runs = 20;
 
 /** What was once wrong, and the least that showed it. */
 const known: readonly (readonly [what: string, kinds: readonly Kind[], harms: readonly Harm[]])[] = [

@@ -32,6 +32,8 @@ export interface FaultySetting {
 
 /** A timer that is set for longer fires at once. */
 const longestTimer = 2 ** 31 - 1;
+/** How often one looks in vain for an answer until a connection counts as lost. */
+const silentLooks = 4;
 
 /** One lane through a connection that meets the faults of a plan. */
 export class FaultySession extends SessionBase {
@@ -365,7 +367,16 @@ export class FaultySession extends SessionBase {
       this.#watch = undefined;
     }
     if (this.#connection.inFlight === 0 || this.#watch !== undefined) return;
-    this.#watch = setTimeout(() => this.#lose('nothing'), Math.min(this.#setting.silence, longestTimer));
+    this.#watch = this.#look(silentLooks);
+  }
+
+  /** Looks are counted and not time: a stall of this process is no silence of the other. */
+  #look(left: number): NodeJS.Timeout {
+    const look = (): void => {
+      if (left === 1) this.#lose('nothing');
+      else this.#watch = this.#look(left - 1);
+    };
+    return setTimeout(look, Math.min(this.#setting.silence / silentLooks, longestTimer));
   }
 
   // ---- fences

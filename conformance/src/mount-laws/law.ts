@@ -81,6 +81,14 @@ async function runLaw(draft: MountDraft, subject: MountSubject, effort: MountEff
   }
 }
 
+/** Steps behind the one at which it showed have no part in it. */
+function upTo(seen: string, program: string): string {
+  const step = /^step (\d+), /.exec(seen)?.[1];
+  const lines = program.split('\n');
+  const last = lines.findIndex((line) => line.trim().startsWith(`${step}. `));
+  return last < 0 ? program : lines.slice(0, last + 1).join('\n');
+}
+
 class Trial implements MountTrial {
   readonly subject: MountSubject;
   readonly effort: MountEffort;
@@ -123,7 +131,11 @@ class Trial implements MountTrial {
     const inside = (value: T): Promise<void> => this.once((place) => check(value, place));
     // Longer than a call that hangs, so that it is told which.
     const effort = { ...this.effort, runs: times * this.effort.runs, patience: 1.4 * this.effort.patience };
-    return holdProperty(this.#draft, { name: mountName(this.subject) }, effort, { values, check: inside, tell });
+    return holdProperty(this.#draft, { name: mountName(this.subject) }, effort, {
+      values,
+      check: inside,
+      tell: (value, seen) => upTo(seen, tell(value)),
+    });
   }
 
   async once(check: (place: Place) => Promise<void>): Promise<void> {

@@ -151,7 +151,7 @@ export const argumentLaws: Draft[] = [
       const session = await connect();
       const before = await fillRegion(session);
       const none = new Uint8Array(0);
-      for (const options of [undefined, { timeout: 5_000 } satisfies CallOptions]) {
+      for (const options of [undefined, { timeout: 600_000 } satisfies CallOptions]) {
         for (const offset of [0, 3, 8, bytes - 1, bytes]) {
           await attempt(() => session.read(offset, none, options));
           await attempt(() => session.write(offset, none, options));

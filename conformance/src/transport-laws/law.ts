@@ -90,8 +90,8 @@ async function runLaw(draft: Draft, subject: TransportSubject, effort: Effort): 
 interface Property<T> {
   readonly values: fc.Arbitrary<T>;
   readonly check: (value: T) => Promise<void>;
-  /** A value for people. */
-  readonly tell: ((value: T) => string) | undefined;
+  /** A value for people, who are told already what was `seen`. */
+  readonly tell: ((value: T, seen: string) => string) | undefined;
 }
 
 /**
@@ -122,8 +122,8 @@ export async function holdProperty<T>(
     if (!details.failed) return;
     const found: Found = { law: draft.id, seed: details.seed, path: details.counterexamplePath ?? '' };
     const cause = details.errorInstance;
-    const counterexample = details.counterexample === null ? 'none' : tell(details.counterexample[0]);
     const seen = describe(cause);
+    const counterexample = details.counterexample === null ? 'none' : tell(details.counterexample[0], seen);
     const lines = [
       seen,
       `  counterexample: ${counterexample}`,

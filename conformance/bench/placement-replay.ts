@@ -1,5 +1,7 @@
 import {
+  type Allocator,
   atomic,
+  type Bench,
   type Extent,
   encodePrincipal,
   type Geometry,
@@ -31,8 +33,11 @@ export interface Replayed {
 /** Operations between two looks at how the free groups lie. */
 const sampling = 1000;
 
+/** How what is asked for has to lie: in one run, or in as many as there have to be, as the pages of a file may. */
+export type Shape = 'whole' | 'in pieces';
+
 /** Replays a trace by one client in a region with room for that many bytes, up to the first refusal. */
-export function replay(trace: Trace, placement: Placement, room: number): Replayed {
+export function replay(trace: Trace, placement: Placement, room: number, shape: Shape = 'whole'): Replayed {
   const geometry = geometryFor(room);
   const word = encodePrincipal({
     state: principalState.active,
@@ -45,25 +50,20 @@ export function replay(trace: Trace, placement: Placement, room: number): Replay
   session.compareExchange(principalWordOffset(geometry, 1), 0n, word);
   const bench = { session, surroundings };
   const allocator = atomic.create({ geometry, identity: { principal: 1, incarnation: 1, word }, placement });
-  const extents = new Map<number, Extent>();
+  const blocks = new Map<number, readonly Extent[]>();
   let sum = 0;
   let samples = 0;
-  let at = 0;
   let refused = false;
-  for (; at < trace.ids.length && !refused; at++) {
+  for (let at = 0; at < trace.ids.length && !refused; at++) {
     const id = trace.ids[at]!;
     const bytes = trace.bytes[at]!;
     if (bytes === 0) {
-      runSync(allocator.free(extents.get(id)!), bench);
-      extents.delete(id);
+      for (const extent of blocks.get(id)!) runSync(allocator.free(extent), bench);
+      blocks.delete(id);
     } else {
-      try {
-        const pages = Math.ceil(bytes / geometry.pageSize);
-        extents.set(id, runSync(allocator.allocate({ pages, initialise: 'none' }), bench));
-      } catch (error) {
-        if (!isExomemError(error, 'RegionFull') && !isExomemError(error, 'Fragmented')) throw error;
-        refused = true;
-      }
+      const extents = take(allocator, bench, Math.ceil(bytes / geometry.pageSize), shape);
+      if (extents === undefined) refused = true;
+      else blocks.set(id, extents);
     }
     if (at % sampling !== 0) continue;
     const { total, free, room: inside, largestRun } = runSync(allocator.inspect(), bench);
@@ -75,17 +75,37 @@ export function replay(trace: Trace, placement: Placement, room: number): Replay
   return { refused, bytes, fragmentation: samples === 0 ? 0 : sum / samples };
 }
 
-/** Bytes of the smallest region, within half a hundredth, in which nothing is refused. */
-export function leastRegion(trace: Trace, placement: Placement): number {
+/** Undefined: refused. What does not fit in one piece is taken in halves, as `RegionFile` does. */
+function take(allocator: Allocator, bench: Bench, pages: number, shape: Shape): Extent[] | undefined {
+  const extents: Extent[] = [];
+  for (let left = pages, piece = pages; left > 0; ) {
+    try {
+      extents.push(runSync(allocator.allocate({ pages: piece, initialise: 'none' }), bench));
+      left -= piece;
+      piece = Math.min(piece, left);
+    } catch (error) {
+      if (!isExomemError(error, 'RegionFull') && !isExomemError(error, 'Fragmented')) throw error;
+      if (shape === 'whole' || piece === 1) return undefined;
+      piece = Math.ceil(piece / 2);
+    }
+  }
+  return extents;
+}
+
+/**
+ * Bytes of the smallest region, within half a hundredth, in which nothing of a trace is refused.
+ * @param refuses whether something is, with room for so many bytes
+ */
+export function leastRoom(trace: Trace, refuses: (bytes: number) => boolean): number {
   let least = trace.peak;
   let most = trace.peak * 1.02;
-  while (replay(trace, placement, most).refused) {
+  while (refuses(most)) {
     least = most;
     most *= 1.04;
   }
   while (most - least > trace.peak * 0.005) {
     const middle = (most + least) / 2;
-    if (replay(trace, placement, middle).refused) least = middle;
+    if (refuses(middle)) least = middle;
     else most = middle;
   }
   return most;

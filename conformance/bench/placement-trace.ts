@@ -36,9 +36,10 @@ export type Lengths = 'powers of two' | 'any length';
 /**
  * A cache of blocks that drops the one that was used longest ago: seven of ten blocks have 2 MiB, the others 4 KiB to 8 MiB,
  * each order of magnitude as often; a few blocks are asked for much more often than the rest.
+ * @param course 0 up: each is another
  */
-export function makeTrace(lengths: Lengths, blocks = 1000, requests = 20_000): Trace {
-  let state = 0x2545_f491;
+export function makeTrace(lengths: Lengths, course = 0, blocks = 1000, requests = 20_000): Trace {
+  let state = 0x2545_f491 + 0x9e37 * course;
   const random = (): number => {
     state ^= state << 13;
     state ^= state >>> 17;

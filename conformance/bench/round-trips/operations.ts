@@ -7,6 +7,7 @@ import {
   RegionMemory,
   runSync,
   type Surroundings,
+  userGroups,
 } from '@exomem/core';
 import { sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import { Appliance, tcp } from '@exomem/transport-tcp';
@@ -113,6 +114,21 @@ async function withoutStopping(): Promise<readonly Trip[]> {
   return place.counts;
 }
 
+/** What another took meanwhile is found out by one look at many groups, not by a try at each. */
+async function withOldView(): Promise<readonly Trip[]> {
+  await using place = await Place.make();
+  const [memory, other] = [await place.open(), await place.open()];
+  await memory.allocate(page);
+  const { groupPages } = memory.client.geometry;
+  const groups = userGroups(memory.client.geometry);
+  await other.allocateMany((groups - 101) * groupPages, page);
+  const old = `another took ${groups - 101} groups of ${groups} meanwhile`;
+  await place.count(`allocate a group, where ${old}: two tries, a look`, 4, () => memory.allocate(groupPages * page));
+  await other.allocateMany(50 * groupPages, page);
+  await place.count('the same with 50 groups of 100', 4, () => memory.allocate(groupPages * page));
+  return place.counts;
+}
+
 /** Where the table is changed under a lock, a change of it is a section of its own. */
 async function underLock(): Promise<readonly Trip[]> {
   await using place = await Place.make({ policy: locked });
@@ -189,6 +205,7 @@ export async function countRoundTrips(): Promise<readonly Trip[]> {
   return [
     ...(await allocating()),
     ...(await withoutStopping()),
+    ...(await withOldView()),
     ...(await underLock()),
     ...(await naming()),
     ...(await moving()),

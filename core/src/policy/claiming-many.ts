@@ -123,11 +123,11 @@ export class ClaimingMany {
         lost = 0;
         continue;
       }
+      const { group } = shares.at(-1)!;
       if (yield* this.#claim(shares, request.pages, taken)) {
         lost = 0;
       } else {
-        // There was something, and somebody else has it now: only another look can say that nothing is left.
-        search.missed();
+        yield* search.missed(group);
         lost++;
       }
     }

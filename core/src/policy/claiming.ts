@@ -92,8 +92,7 @@ export class Claiming {
         if (extent !== undefined) return extent;
         if (kind === 'free') lost++;
       }
-      // There was something, and somebody else has it now: only another look can say that nothing is left.
-      search.missed();
+      yield* search.missed(group);
     }
   }
 

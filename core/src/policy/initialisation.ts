@@ -10,14 +10,12 @@ const zeros = new Uint8Array(256 * 1024);
 
 /** Zeroes pages. Zeroing twice is zeroing once: an unknown outcome is simply done again, in a new epoch. */
 export function* clear(geometry: Geometry, page: number, pages: number): Protocol<void> {
-  const start = pageOffset(geometry, page);
   const length = pages * geometry.pageSize;
-  for (let at = 0; at < length; at += zeros.length) {
-    const step = write(start + at, zeros.subarray(0, Math.min(zeros.length, length - at)));
-    yield* retried(function* () {
-      yield step;
-    });
-  }
+  if (length > zeros.length) return yield* clearAll(geometry, [{ page, pages }]);
+  const step = write(pageOffset(geometry, page), zeros.subarray(0, length));
+  yield* retried(function* () {
+    yield step;
+  });
 }
 
 /** Bytes of zeros, and writes, that one batch of them carries. */

@@ -68,6 +68,17 @@ export class TableReading {
     return (two & 0x1f_ffff) * 2 ** 32 + (one >>> 0);
   }
 
+  /**
+   * Reads some words about a group, and takes into account what they say of others: who has come too late several times
+   * in a row knows that what it believes is old, and need not try each group to learn that.
+   */
+  *look(group: number, count: number): Protocol<void> {
+    const { table } = this.#words;
+    const start = Math.max(0, Math.min(group - (count >>> 1), table.groups - count));
+    const words = yield* this.read(start, Math.min(count, table.groups));
+    for (let at = 0; at < words.length / 2; at++) table.observe(start + at, words[2 * at + 1]!, words[2 * at]!);
+  }
+
   /** A reading of the table shows these as ours, ascending, and we do not know them. How many came to us. */
   *adopt(groups: readonly number[]): Protocol<number> {
     const { table } = this.#words;

@@ -3,7 +3,7 @@ import type { Protocol } from '../protocol/protocol.js';
 import { now, pause } from '../protocol/protocol.js';
 import type { OwnWords } from './own-words.js';
 import type { AllocationRequest } from './policy.js';
-import type { TableReading } from './reading.js';
+import { type TableReading, tableChunk } from './reading.js';
 import { allMask } from './run-bits.js';
 
 /** Milliseconds for which an allocation looks at a table that does not hold still. */
@@ -21,6 +21,8 @@ export class Search {
   #seen: number | undefined;
   /** Two scans in a row saw the same: there is nothing that was overlooked. */
   #settled = false;
+  /** Places in a row that somebody else had. */
+  #missed = 0;
 
   /** @param refuse what to throw if nothing is left; default: for the one run of the request */
   constructor(
@@ -40,9 +42,14 @@ export class Search {
     return this.#settled;
   }
 
-  /** There was something, and somebody else has it now: only another look can say that nothing is left. */
-  missed(): void {
+  /**
+   * There was something from that group on, and somebody else has it now: only another look can say that nothing is left.
+   * One race that is lost says little; who loses a second one looks about itself, further each time.
+   */
+  *missed(group: number): Protocol<void> {
     this.#settled = false;
+    this.#missed++;
+    if (this.#missed > 1) yield* this.#reading.look(group, Math.min(tableChunk, 4 * 16 ** this.#missed));
   }
 
   /**
@@ -75,6 +82,7 @@ export class Search {
       );
     }
     const seen = yield* this.#reading.scan();
+    this.#missed = 0;
     this.#settled = seen === this.#seen;
     this.#seen = seen;
   }

@@ -78,6 +78,20 @@ export const spaceSearches: readonly Subject[] = [
       }),
   },
   {
+    name: 'lost-twice',
+    what: 'A allocates twice, B allocates and frees, C allocates, each with a group of its own to find: who loses two races looks about itself; A dies anywhere, a reply of A is lost',
+    bound: { crashes: 1, losses: 1 },
+    make: (options) =>
+      space(options, { members: 4, principals: 4, groups: 4, groupPages: 1 }, (plot) => {
+        const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
+        a.allocates(1).allocates(1);
+        b.allocates(1).frees();
+        c.allocates(1);
+        plot.mortal.add(a.simulated);
+        plot.lossy.add(a.simulated);
+      }),
+  },
+  {
     name: 'scrub',
     what: 'A allocates twice, B declares it dead and recovers it, C looks for words of the dead and allocates; A dies anywhere, a reply of A is lost',
     bound: { crashes: 1, losses: 1 },

@@ -2,10 +2,10 @@
  * The appliance of the hunt, in a process of its own: regions that are asked for over the channel to its parent, each with
  * a steward if that is wanted. Ends with its parent.
  */
-import { Client, format, type MemberLine, RegionMemory, runSync, Steward, shippedPolicies } from '@exomem/core';
-import { sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
+import { Client, format, type MemberLine, RegionMemory, run, Steward, shippedPolicies } from '@exomem/core';
 import { Appliance, tcp } from '@exomem/transport-tcp';
 import { surroundings } from 'exomem';
+import { formatApart, transportTo } from './reach.js';
 
 /** What its parent asks. */
 export type Ask =
@@ -17,6 +17,8 @@ export type Ask =
       readonly steward: boolean;
       /** Whose coordination rules it; `atomic` unless given. */
       readonly policy?: string | undefined;
+      /** Its metadata lies in a region of its own. */
+      readonly apart?: boolean | undefined;
     }
   | { readonly id: number; readonly ask: 'close'; readonly name: string };
 /** What it answers. */
@@ -38,18 +40,27 @@ const appliance = new Appliance({ limits: { connections: 1024 } });
 const stewards = new Map<string, Kept>();
 let regions = 0;
 
-async function open({ id, size, lease, steward, policy }: Extract<Ask, { ask: 'open' }>): Promise<Answer> {
+async function open({ id, size, lease, steward, policy, apart }: Extract<Ask, { ask: 'open' }>): Promise<Answer> {
   const name = `r${++regions}`;
   const rule = shippedPolicies.find((one) => one.name === (policy ?? 'atomic'));
   if (rule === undefined) throw new Error(`there is no policy ${policy}`);
-  const segments = [new SharedArrayBuffer(size)];
-  const session = await sharedArrayBuffer({ r: segments }).connect('sab:r', { clientId: new Uint8Array(16), lane: 0 });
-  const wait = Math.ceil(lease * 1.3);
-  runSync(format(size, { zeroed: true, lease, wait, policy: rule }), { session, surroundings });
-  appliance.expose(name, new RegionMemory(segments));
-  const url = appliance.url(name);
+  const options = { zeroed: true, lease, wait: Math.ceil(lease * 1.3), policy: rule };
+  const data = expose(name, size);
+  // Tables, records and two snapshots of what fits into the data.
+  const url = apart ? await formatApart(data, expose(metadataOf(name), size / 2 + 2 ** 21), options) : data;
+  if (!apart) {
+    const session = await tcp().connect(url, { clientId: new Uint8Array(16), lane: 0 });
+    await run(format(size, options), { session, surroundings });
+    await session.close();
+  }
   if (!steward) return { id, name, url };
-  const client = await Client.open({ transport: tcp(), url, surroundings, role: 'steward', label: 'steward' });
+  const client = await Client.open({
+    transport: transportTo(url),
+    url,
+    surroundings,
+    role: 'steward',
+    label: 'steward',
+  });
   const kept = { client, steward: new Steward(client, { interval: 100 }) };
   kept.steward.start();
   stewards.set(name, kept);
@@ -57,12 +68,20 @@ async function open({ id, size, lease, steward, policy }: Extract<Ask, { ask: 'o
   return { id, name, url, steward: { slot, incarnation } };
 }
 
+function expose(name: string, size: number): string {
+  appliance.expose(name, new RegionMemory([new SharedArrayBuffer(size)]));
+  return appliance.url(name);
+}
+
+const metadataOf = (name: string): string => `${name}.metadata`;
+
 async function close({ id, name }: Extract<Ask, { ask: 'close' }>): Promise<Answer> {
   const kept = stewards.get(name);
   stewards.delete(name);
   await kept?.steward.stop();
   await kept?.client.close();
   appliance.withdraw(name);
+  appliance.withdraw(metadataOf(name));
   return { id, name, url: '' };
 }
 

@@ -9,19 +9,21 @@ export class Crew {
   readonly #nursery: Nursery;
   readonly #url: string;
   readonly #hold: number;
+  readonly #perseveres: boolean;
   readonly members: VictimProcess[] = [];
   #seed: number;
 
-  /** @param url where they reach the region; `hold` bytes of anonymous memory each */
+  /** @param options `url`: where they reach the region; `hold` bytes of anonymous memory each; `perseveres`: nor does it end them that nobody serves it */
   constructor(
     scene: Scene,
     nursery: Nursery,
-    options: { readonly seed: number; readonly hold: number; readonly url?: string },
+    options: { readonly seed: number; readonly hold: number; readonly url?: string; readonly perseveres?: boolean },
   ) {
     this.#scene = scene;
     this.#nursery = nursery;
     this.#url = options.url ?? scene.url;
     this.#hold = options.hold;
+    this.#perseveres = options.perseveres ?? false;
     this.#seed = options.seed * 10_000;
   }
 
@@ -31,7 +33,7 @@ export class Crew {
       const seed = ++this.#seed;
       const worker = await this.#nursery.take();
       this.members.push(worker);
-      worker.send({ url: this.#url, seed, hold: this.#hold });
+      worker.send({ url: this.#url, seed, hold: this.#hold, perseveres: this.#perseveres });
       await worker.hears('acts');
       return worker;
     });

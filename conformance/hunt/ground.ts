@@ -8,20 +8,24 @@ export interface GroundOptions {
   readonly lease: number;
   /** The policy that they are formatted for. Default `atomic`. */
   readonly policy?: string | undefined;
+  /** The metadata of its regions lie in regions of their own. */
+  readonly apart?: boolean | undefined;
 }
 
 /** Where the hunt takes place: the process that has the memory. */
 export class Ground implements AsyncDisposable {
   readonly lease: number;
   readonly #policy: string | undefined;
+  readonly #apart: boolean | undefined;
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, { resolve(answer: Answer): void; reject(error: Error): void }>();
   #asked = 0;
   #end: string | undefined;
 
-  private constructor(child: ChildProcess, { lease, policy }: GroundOptions) {
+  private constructor(child: ChildProcess, { lease, policy, apart }: GroundOptions) {
     this.#child = child;
     this.#policy = policy;
+    this.#apart = apart;
     this.lease = lease;
     child.on('message', (answer: Answer) => {
       const waiting = this.#waiting.get(answer.id);
@@ -52,6 +56,7 @@ export class Ground implements AsyncDisposable {
       lease: this.lease,
       steward,
       policy: policy ?? this.#policy,
+      apart: this.#apart,
     });
   }
 

@@ -3,10 +3,12 @@
  *
  *   kill        ends a process right before, during and right after each wire step of each operation
  *   stop        stops it there, past its lease, and lets it go on when others have what it had
- *               (--policy NAME: in regions of that policy)
+ *               (--policy NAME: in regions of that policy; --metadata: whose metadata lie in regions of their own)
  *   recoverers  ends two who recover in turn, at any step
  *   seats       ends, then stops, whoever grants groups by messages, so many times
  *   storm       ends, then stops, so many workers at random while three others work, then cuts so many connections
+ *
+ *   appliances  ends the appliance of the data, that of the metadata, or both, so many times, and serves the same bytes again
  *
  *   trace       replays a trace of allocations by four processes, which it ends at random, for so many seconds
  *   mount       holds the laws of file systems over two mounts of one region, for so many seconds
@@ -27,6 +29,7 @@
  *   policies [NAME ...] [--limit STATES]      allocation policies by themselves, with larger meetings than the laws have
  */
 import { parseArgs } from 'node:util';
+import { endAppliances } from './appliances.js';
 import { huntDamage } from './damage/index.js';
 import { type Side, sides } from './deadly.js';
 import { exhaustive } from './exhaustive/main.js';
@@ -63,6 +66,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     trace: { type: 'string' },
     policy: { type: 'string' },
+    metadata: { type: 'boolean' },
   },
   allowPositionals: true,
 });
@@ -83,6 +87,7 @@ async function atSteps(signal: 'SIGKILL' | 'SIGSTOP'): Promise<boolean> {
     atOnce: number(values['at-once']),
     lease: number(values.lease),
     policy: values.policy,
+    apart: values.metadata,
     tell: (line) => console.log(line),
   });
   const seconds = Math.round((performance.now() - began) / 1000);
@@ -107,7 +112,7 @@ async function storm(): Promise<boolean> {
   let well = true;
   for (const [what, hunt] of Object.entries({ killed: killAtRandom, stopped: stopAtRandom, cut: cutAtRandom })) {
     const began = performance.now();
-    const { hit, acts, mistakes } = await hunt({ count, seed, lease, policy: values.policy });
+    const { hit, acts, mistakes } = await hunt({ count, seed, lease, policy: values.policy, apart: values.metadata });
     const seconds = Math.round((performance.now() - began) / 1000);
     console.log(
       `${hit} ${what} in ${seconds} s, others did ${acts} things; ${mistakes} of them declared dead by mistake; seed ${seed}`,
@@ -131,6 +136,13 @@ const hunts: Record<string, () => Promise<boolean>> = {
     return true;
   },
   storm,
+  appliances: async () => {
+    const { data, metadata, acts, ended } = await endAppliances({ count, seed, lease, policy: values.policy });
+    console.log(
+      `killed: ${data} of the data, ${metadata} of the metadata; workers did ${acts} things, ${ended} of ${3 * count} gave up; seed ${seed}`,
+    );
+    return true;
+  },
   trace: async () => {
     const obstacle = scanObstacle();
     if (obstacle !== undefined) throw new Error(`the judge of it is a program of Python: ${obstacle}`);

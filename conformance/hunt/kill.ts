@@ -28,7 +28,9 @@ export interface KillOptions {
   /** Milliseconds. Default 1,000. */
   readonly lease?: number;
   /** The policy that its regions are formatted for. Default `atomic`. */
-  readonly policy?: string;
+  readonly policy?: string | undefined;
+  /** The metadata of its regions lie in regions of their own. */
+  readonly apart?: boolean | undefined;
   /** Hears of each operation and each failure, in a line. */
   readonly tell?: (line: string) => void;
 }
@@ -64,7 +66,11 @@ export async function kill(options: KillOptions = {}): Promise<KillReport> {
   const unknown = options.operations?.find((name) => !operations.some((one) => one.name === name));
   if (unknown !== undefined) throw new Error(`there is no operation ${unknown}`);
   const chosen = operations.filter(({ name }) => options.operations?.includes(name) ?? true);
-  await using ground = await Ground.open({ lease: options.lease ?? 1000, policy: options.policy });
+  await using ground = await Ground.open({
+    lease: options.lease ?? 1000,
+    policy: options.policy,
+    apart: options.apart,
+  });
   await using nursery = new Nursery('./victim.js');
   const hunt = new Hunt(ground, nursery, options.signal ?? 'SIGKILL');
   const steps = new Map<string, number>();

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, isExomemError, run, userGroups } from '@exomem/core';
 import { auditRegion, type JudgeOptions } from '@exomem/core/audit';
-import { tcp } from '@exomem/transport-tcp';
 import { surroundings } from 'exomem';
 import type { Ground } from './ground.js';
 import { differs } from './pattern.js';
+import { transportTo } from './reach.js';
 import { type Company, type Scan, scan } from './scan.js';
 
 /** Milliseconds after which what has not come to rest never will. */
@@ -19,10 +19,13 @@ export interface SceneOptions {
   readonly policy?: string;
 }
 
+/** Where regions come from. */
+export type Place = Pick<Ground, 'region' | 'withdraw'>;
+
 /** A region of its own, with those who are there beside a victim. */
 export class Scene implements AsyncDisposable {
   readonly url: string;
-  readonly #ground: Ground;
+  readonly #ground: Place;
   readonly #name: string;
   readonly #steward: { readonly slot: number; readonly incarnation: number } | undefined;
   readonly #clients = new Set<Client>();
@@ -32,7 +35,7 @@ export class Scene implements AsyncDisposable {
   /** What a part of an operation leaves for a later one of the same. */
   readonly memo: Record<string, unknown> = {};
 
-  private constructor(ground: Ground, opened: Awaited<ReturnType<Ground['region']>>, observer: Client) {
+  private constructor(ground: Place, opened: Awaited<ReturnType<Place['region']>>, observer: Client) {
     this.#ground = ground;
     this.#name = opened.name;
     this.url = opened.url;
@@ -40,10 +43,14 @@ export class Scene implements AsyncDisposable {
     this.#observer = observer;
   }
 
-  static async open(ground: Ground, options: SceneOptions): Promise<Scene> {
+  static async open(ground: Place, options: SceneOptions): Promise<Scene> {
     const opened = await ground.region(options.bytes ?? regionBytes, options.steward, options.policy);
     const { url } = opened;
-    return new Scene(ground, opened, await Client.open({ transport: tcp(), url, surroundings, role: 'observer' }));
+    return new Scene(
+      ground,
+      opened,
+      await Client.open({ transport: transportTo(url), url, surroundings, role: 'observer' }),
+    );
   }
 
   /** Somebody who only looks. */
@@ -53,7 +60,8 @@ export class Scene implements AsyncDisposable {
 
   /** Joins another client. It is closed with the scene, unless it has left before. */
   async join(label = 'witness', role: 'member' | 'steward' = 'member'): Promise<Client> {
-    const client = await Client.open({ transport: tcp(), url: this.url, surroundings, role, label });
+    const { url } = this;
+    const client = await Client.open({ transport: transportTo(url), url, surroundings, role, label });
     this.#clients.add(client);
     return client;
   }

@@ -14,6 +14,8 @@ export interface StormOptions {
   readonly lease?: number;
   /** The policy that its regions are formatted for. Default `atomic`. */
   readonly policy?: string | undefined;
+  /** The metadata of its regions lie in regions of their own. */
+  readonly apart?: boolean | undefined;
 }
 
 export interface StormReport {
@@ -72,8 +74,11 @@ export function stopAtRandom(options: StormOptions): Promise<StormReport> {
 /** One round of a storm: how many it hit. */
 type Round = (doomed: Crew, chance: () => number, lease: number) => Promise<number>;
 
-async function storm({ count, seed = 1, lease = 1000, policy }: StormOptions, round: Round): Promise<StormReport> {
-  await using ground = await Ground.open({ lease, policy });
+async function storm(
+  { count, seed = 1, lease = 1000, policy, apart }: StormOptions,
+  round: Round,
+): Promise<StormReport> {
+  await using ground = await Ground.open({ lease, policy, apart });
   await using nursery = new Nursery('./worker.js', 1);
   await using scene = await Scene.open(ground, { bytes, steward: true });
   const others = new Crew(scene, nursery, { seed, hold });
@@ -94,14 +99,20 @@ async function storm({ count, seed = 1, lease = 1000, policy }: StormOptions, ro
 }
 
 /** Cuts connections at random while four clients work: a cut is no death, and nobody loses a byte. */
-export async function cutAtRandom({ count, seed = 1, lease = 10_000 }: StormOptions): Promise<StormReport> {
-  await using ground = await Ground.open({ lease });
+export async function cutAtRandom({
+  count,
+  seed = 1,
+  lease = 10_000,
+  policy,
+  apart,
+}: StormOptions): Promise<StormReport> {
+  await using ground = await Ground.open({ lease, policy, apart });
   await using nursery = new Nursery('./worker.js', 1);
   await using scene = await Scene.open(ground, { bytes, steward: true });
-  const through = new URL(scene.url);
-  await using link = await FaultyLink.open({ host: through.hostname, port: Number(through.port) });
-  through.port = String(link.port);
-  const crew = new Crew(scene, nursery, { seed, hold, url: through.href });
+  const { port } = new URL(scene.url);
+  await using link = await FaultyLink.open({ host: '127.0.0.1', port: Number(port) });
+  // Of both halves, where there are two.
+  const crew = new Crew(scene, nursery, { seed, hold, url: scene.url.replaceAll(`:${port}/`, `:${link.port}/`) });
   const chance = chances(seed);
   await crew.hire(4);
   let cuts = 0;

@@ -1,11 +1,11 @@
 /** A process that is to die: it is given one operation, and ends at the step that it is told. */
 import { writeSync } from 'node:fs';
 import { Client, isExomemError } from '@exomem/core';
-import { tcp } from '@exomem/transport-tcp';
 import { surroundings } from 'exomem';
 import { DeadlyTransport, type Side, Trap } from './deadly.js';
 import type { Fact, Victim } from './operation.js';
 import { operations } from './operations/index.js';
+import { transportTo } from './reach.js';
 
 export interface Order {
   readonly operation: string;
@@ -23,7 +23,7 @@ const tell = (fact: Fact): void => void writeSync(1, `${JSON.stringify(fact)}\n`
 
 async function serve(order: Order): Promise<void> {
   const operation = operations.find(({ name }) => name === order.operation)!;
-  const transport = new DeadlyTransport(tcp(), trap);
+  const transport = transportTo(order.url, (half) => new DeadlyTransport(half, trap));
   let client: Client | undefined;
   const victim: Victim = {
     given: order.given,

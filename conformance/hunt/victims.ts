@@ -35,10 +35,10 @@ export class VictimProcess {
     for (const heard of this.#heard.splice(0)) heard();
   }
 
-  /** Waits for a fact of that kind. False: it died before. */
-  async hears(note: string): Promise<boolean> {
+  /** Waits for a fact of that kind, behind the first so many of all. False: it died before. */
+  async hears(note: string, from = 0): Promise<boolean> {
     for (;;) {
-      if (this.told.some((fact) => fact.note === note)) return true;
+      if (this.told.some((fact, at) => at >= from && fact.note === note)) return true;
       if (this.#over) return false;
       await new Promise<void>((resolve) => this.#heard.push(resolve));
     }

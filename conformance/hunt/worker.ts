@@ -4,11 +4,12 @@
  * It holds everything that it reads against what it wrote, and tells of what was acknowledged.
  */
 import { writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Allocation, Client, isExomemError, type RegionFile } from '@exomem/core';
-import { tcp } from '@exomem/transport-tcp';
 import { surroundings } from 'exomem';
 import type { Fact } from './operation.js';
 import { chances, differs, pattern } from './pattern.js';
+import { transportTo } from './reach.js';
 
 /** What a worker is to do. */
 export interface Work {
@@ -17,7 +18,12 @@ export interface Work {
   readonly seed: number;
   /** Bytes that it holds at most as anonymous memory. */
   readonly hold: number;
+  /** Where nobody serves the region it waits until somebody does, and goes on in another directory. */
+  readonly perseveres?: boolean;
 }
+
+/** Nobody served it: whether it happened is not known. */
+const lost = ['Disconnected', 'OutcomeUnknown', 'DeadlineExceeded'] as const;
 
 const tell = (fact: Fact): void => void writeSync(1, `${JSON.stringify(fact)}\n`);
 let stopping = false;
@@ -25,7 +31,9 @@ let stopping = false;
 class Worker {
   readonly #client: Client;
   readonly #chance: () => number;
-  readonly #home: string;
+  readonly #seed: number;
+  #home: string;
+  #homes = 0;
   readonly #hold: number;
   readonly #files = new Map<string, { seed: number; length: number }>();
   readonly #held: { memory: Allocation; seed: number }[] = [];
@@ -34,6 +42,7 @@ class Worker {
   constructor(client: Client, { seed, hold }: Work) {
     this.#client = client;
     this.#chance = chances(seed);
+    this.#seed = seed;
     this.#home = `/w${seed}`;
     this.#hold = hold;
     this.#seeds = seed * 1000;
@@ -49,6 +58,20 @@ class Worker {
   async begin(): Promise<void> {
     await this.#client.namespace.mkdir(this.#home);
     tell({ note: 'home', path: this.#home });
+  }
+
+  /** What it was at is left as it is: nobody was told of it. */
+  async beginAnew(): Promise<void> {
+    this.#files.clear();
+    for (;;) {
+      this.#home = `/w${this.#seed}.${++this.#homes}`;
+      try {
+        return await this.begin();
+      } catch (error) {
+        if (!lost.some((code) => isExomemError(error, code))) throw error;
+        await sleep(50);
+      }
+    }
   }
 
   async act(): Promise<void> {
@@ -184,7 +207,7 @@ async function serve(work: Work): Promise<void> {
   try {
     const { url, seed } = work;
     const client = await Client.open({
-      transport: tcp(),
+      transport: transportTo(url),
       url,
       surroundings,
       label: `worker ${seed}`,
@@ -196,7 +219,8 @@ async function serve(work: Work): Promise<void> {
       try {
         await worker.act();
       } catch (error) {
-        if (!isExomemError(error, 'RegionFull') && !isExomemError(error, 'Fragmented')) throw error;
+        if (work.perseveres && lost.some((code) => isExomemError(error, code))) await worker.beginAnew();
+        else if (!isExomemError(error, 'RegionFull') && !isExomemError(error, 'Fragmented')) throw error;
       }
       if (acts % 20 === 0) tell({ note: 'acts', acts });
     }

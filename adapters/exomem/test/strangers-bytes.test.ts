@@ -1,23 +1,53 @@
 // deadline: 300s
-import { RegionMemory, shippedPolicies } from '@exomem/core';
+import {
+  type FormatOptions,
+  format,
+  pairTransport,
+  RegionMemory,
+  run,
+  shippedPolicies,
+  type Transport,
+} from '@exomem/core';
 import { suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import { Appliance, formatUrl, setAside, tcp } from '@exomem/transport-tcp';
 import fc from 'fast-check';
+import { formatPair } from '../src/serving/metadata.js';
+import { surroundings } from '../src/surroundings.js';
 import { Folder } from './fixtures/command.js';
 import { type Ground, Strangers } from './fixtures/strangers-bytes.js';
 
 const size = 3 * 2 ** 20;
 const runs = 3;
-const deeds = fc.array(fc.tuple(fc.nat(15), fc.nat(11), fc.nat(999_983)), { minLength: 60, maxLength: 60 });
+const deeds = fc.array(fc.tuple(fc.nat(19), fc.nat(11), fc.nat(999_983)), { minLength: 70, maxLength: 70 });
 
 /** Does something in a region over that transport. */
 type Visit = (act: (ground: Ground) => Promise<void>) => Promise<void>;
 
+function inOnePiece(transport: Transport, url: string, memory: RegionMemory): Ground {
+  const make = async (options: FormatOptions): Promise<void> => {
+    const session = await transport.connect(url, { clientId: new Uint8Array(16), lane: 0 });
+    await run(format(session.size, options), { session, surroundings });
+    await session.close();
+  };
+  return { transport, url, memory: [memory], format: make };
+}
+
+function apart(half: Transport, data: string, metadata: string, memory: readonly RegionMemory[]): Ground {
+  const url = `${data}?metadata=${metadata}`;
+  const halves = { data: half, metadata: half };
+  return { transport: pairTransport(halves), url, memory, format: (options) => formatPair(url, halves, options) };
+}
+
 const shared: Visit = async (act) => {
   const region = createRegion(size);
-  const transport = sharedArrayBuffer({ region });
-  await act({ transport, url: 'sab:region', memory: new RegionMemory(region.segments) });
+  await act(inOnePiece(sharedArrayBuffer({ region }), 'sab:region', new RegionMemory(region.segments)));
+};
+
+const sharedApart: Visit = async (act) => {
+  const [data, metadata] = [createRegion(size), createRegion(size)];
+  const memory = [data, metadata].map(({ segments }) => new RegionMemory(segments));
+  await act(apart(sharedArrayBuffer({ data, metadata }), 'sab:data', 'sab:metadata', memory));
 };
 
 async function served(file: string | undefined, act: (ground: Ground) => Promise<void>): Promise<void> {
@@ -25,8 +55,19 @@ async function served(file: string | undefined, act: (ground: Ground) => Promise
   await using appliance = new Appliance();
   appliance.expose('region', backing.memory);
   const address = await appliance.listen('127.0.0.1:0');
-  await act({ transport: tcp(), url: formatUrl(address, 'region'), memory: backing.memory });
+  await act(inOnePiece(tcp(), formatUrl(address, 'region'), backing.memory));
 }
+
+const servedApart: Visit = async (act) => {
+  await using data = await setAside({ size });
+  await using metadata = await setAside({ size });
+  await using appliance = new Appliance();
+  appliance.expose('data', data.memory);
+  appliance.expose('metadata', metadata.memory);
+  const address = await appliance.listen('127.0.0.1:0');
+  const [one, other] = [formatUrl(address, 'data'), formatUrl(address, 'metadata')];
+  await act(apart(tcp(), one, other, [data.memory, metadata.memory]));
+};
 
 const grounds: Readonly<Record<string, Visit>> = {
   'shared memory': shared,
@@ -35,6 +76,8 @@ const grounds: Readonly<Record<string, Visit>> = {
     using folder = new Folder();
     await served(folder.at('region'), act);
   },
+  'shared memory, metadata apart': sharedApart,
+  'tcp, metadata apart': servedApart,
 };
 
 const test = suite('nobody sees a byte that another principal wrote');

@@ -1,5 +1,7 @@
-import { does, type Meeting, meet } from '@exomem/conformance';
+import { does, type Meeting, type MeetOptions, meet, meetAgain, meetingScene } from '@exomem/conformance';
+import { Counterexample, type Exhausted, exhaust } from '@exomem/conformance/simulator';
 import { type AllocationPolicy, locked, shippedPolicies } from '@exomem/core';
+import { type LockCoordinator, LockRecollection } from './exhaustive/lock-recollection.js';
 
 export interface PolicyHunt {
   /** States after which a meeting is left. Default: none for those that end, 1,000,000 for those that are bounded. */
@@ -71,45 +73,27 @@ export const largeMeetings: readonly Large[] = [
   },
 ];
 
-/** With what they promise. */
-const subjects: readonly { readonly policy: AllocationPolicy; readonly progress: boolean }[] = shippedPolicies.map(
-  (policy) => ({ policy, progress: policy !== locked }),
-);
-
 /**
  * `npm run hunt -- policies [NAME ...] [--limit STATES]`: goes every way of larger meetings of each shipped policy. A name is that
  * of a policy, or of a meeting. Whether all is as it must be.
  */
 export function policies(names: readonly string[], { limit, tell }: PolicyHunt): boolean {
-  const wanted = (name: string, all: readonly string[]): boolean =>
-    !names.some((one) => all.includes(one)) || names.includes(name);
-  const known = [...subjects.map(({ policy }) => policy.name), ...largeMeetings.map(({ name }) => name)];
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new Error(`there is no ${unknown}; there are ${known.join(', ')}`);
+  const all = [shippedPolicies, largeMeetings].map((group) => group.map(({ name }) => name));
+  const unknown = names.find((name) => !all.flat().includes(name));
+  if (unknown !== undefined) throw new Error(`there is no ${unknown}; there are ${all.flat().join(', ')}`);
+  // Of what no name is said, all are wanted.
+  const [policyNames, meetingNames] = all.map((group) => {
+    const said = group.filter((name) => names.includes(name));
+    return new Set(said.length === 0 ? group : said);
+  });
   let well = true;
-  for (const { policy, progress } of subjects) {
-    if (
-      !wanted(
-        policy.name,
-        subjects.map((one) => one.policy.name),
-      )
-    )
-      continue;
-    for (const meeting of largeMeetings) {
-      if (
-        !wanted(
-          meeting.name,
-          largeMeetings.map(({ name }) => name),
-        )
-      )
-        continue;
-      const most = limit ?? (meeting.bounded || !progress ? 1_000_000 : 30_000_000);
-      const order = meeting.bounded || !progress ? 'scattered' : 'breadth';
+  for (const policy of shippedPolicies.filter(({ name }) => policyNames!.has(name))) {
+    for (const meeting of largeMeetings.filter(({ name }) => meetingNames!.has(name))) {
+      const { bounded = false } = meeting;
       try {
-        const { states, ends, depth, milliseconds, complete } = meet(policy, meeting, {
-          limit: most,
-          order,
-          mayWait: !progress,
+        const { states, ends, depth, milliseconds, complete } = go(policy, meeting, {
+          limit: limit ?? (bounded ? 1_000_000 : 30_000_000),
+          order: bounded ? 'scattered' : 'breadth',
         });
         const how = complete ? 'complete' : 'a bounded hunt, stopped by its limit';
         const seconds = (milliseconds / 1000).toFixed(1);
@@ -123,4 +107,35 @@ export function policies(names: readonly string[], { limit, tell }: PolicyHunt):
     }
   }
   return well;
+}
+
+function go(policy: AllocationPolicy, meeting: Large, options: MeetOptions): Exhausted {
+  if (policy !== locked) return meet(policy, meeting, options);
+  const { faults } = meeting;
+  try {
+    // Who waits for a lock of the dead may do so for ever: nobody here declares them dead.
+    return exhaust(() => lockedScene(meeting), { ...options, faults, mayWait: true });
+  } catch (error) {
+    if (!(error instanceof Counterexample)) throw error;
+    const { told, wrong } = meetAgain(recollecting([]), meeting, error.path);
+    throw new Error(`${meeting.what}: ${(wrong ?? error).message}\n${told}`, { cause: error });
+  }
+}
+
+/** A meeting under the lock. Who waits for it forgets what it has seen of it meanwhile: otherwise hardly one ends. */
+function lockedScene(meeting: Meeting): ReturnType<typeof meetingScene> {
+  const recollections: LockRecollection[] = [];
+  const scene = meetingScene(recollecting(recollections), meeting);
+  return { ...scene, recollect: ({ index }) => recollections[index]?.recollect() };
+}
+
+/** The policy `locked`. @param recollections where what each of its clients remembers is to be found */
+function recollecting(recollections: LockRecollection[]): AllocationPolicy {
+  const coordinate: AllocationPolicy['coordinate'] = (context) => {
+    const coordinator = locked.coordinate!(context) as LockCoordinator;
+    const recollection = new LockRecollection({ concurrency: 1 }, context.geometry, coordinator);
+    recollections[context.member.slot] = recollection;
+    return recollection;
+  };
+  return { ...locked, coordinate };
 }

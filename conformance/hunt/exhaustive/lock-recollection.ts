@@ -26,7 +26,7 @@ export interface LockCoordinator extends Coordinator {
  * - where the coordinator tries once more, from its first step on, what the protocol asks for, if they were one when it asked.
  */
 export class LockRecollection implements Coordinator {
-  readonly #client: SimulatedClient;
+  readonly #client: Pick<SimulatedClient, 'concurrency'>;
   readonly #lock: number;
   readonly #coordinator: LockCoordinator;
   /** What the protocol has heard since this was asked last; undefined: what went past the coordinator as it was. */
@@ -46,7 +46,7 @@ export class LockRecollection implements Coordinator {
   /** Its own section is under way. */
   #section = false;
 
-  constructor(client: SimulatedClient, geometry: Geometry, coordinator: LockCoordinator) {
+  constructor(client: Pick<SimulatedClient, 'concurrency'>, geometry: Geometry, coordinator: LockCoordinator) {
     this.#client = client;
     this.#lock = geometry.controlOffset + controlFields.lock;
     this.#coordinator = coordinator;

@@ -13,6 +13,7 @@ import { ExomemError, isExomemError, SessionBase } from '@exomem/core';
 import { type Act, batchAct, type Passage, readAct, wholeAct, writeAct } from './act.js';
 import { Connection, type Parcel, turn } from './connection.js';
 import type { Fates, PlannedFault } from './plan.js';
+import { Silence } from './silence.js';
 import type { Lanes } from './transport.js';
 
 /** What a faulty session is made of beside the session that it wraps. */
@@ -29,11 +30,6 @@ export interface FaultySetting {
   /** Opens the same lane again. */
   reconnect(): Promise<Session>;
 }
-
-/** A timer that is set for longer fires at once. */
-const longestTimer = 2 ** 31 - 1;
-/** How often one looks in vain for an answer until a connection counts as lost. */
-const silentLooks = 4;
 
 /** One lane through a connection that meets the faults of a plan. */
 export class FaultySession extends SessionBase {
@@ -56,13 +52,14 @@ export class FaultySession extends SessionBase {
   /** It was fenced in this epoch: only the next one can be bound. */
   #spent = false;
   #killed = false;
-  #watch: NodeJS.Timeout | undefined;
+  readonly #silence: Silence;
   readonly #duplicates: Session[] = [];
 
   constructor(inner: Session, setting: FaultySetting) {
     super();
     this.#inner = inner;
     this.#setting = setting;
+    this.#silence = new Silence(setting.silence, () => this.#lose('nothing'));
     this.size = inner.size;
     this.where = setting.url;
     // It promises no bound on delays: plans have none.
@@ -193,7 +190,7 @@ export class FaultySession extends SessionBase {
   }
 
   protected async doClose(): Promise<void> {
-    clearTimeout(this.#watch);
+    this.#silence.end();
     this.#connection.over = true;
     this.#lose('nothing');
     this.#setting.lanes.sessions.delete(this);
@@ -355,28 +352,14 @@ export class FaultySession extends SessionBase {
   }
 
   #lose(keep: 'nothing' | 'half'): void {
-    clearTimeout(this.#watch);
-    this.#watch = undefined;
+    this.#silence.end();
     this.#connection.lose(keep);
   }
 
   /** Something is in flight: silence means that the connection is lost. What is sent breaks no silence, an answer does. */
   #listen(answered: boolean): void {
-    if (answered) {
-      clearTimeout(this.#watch);
-      this.#watch = undefined;
-    }
-    if (this.#connection.inFlight === 0 || this.#watch !== undefined) return;
-    this.#watch = this.#look(silentLooks);
-  }
-
-  /** Looks are counted and not time: a stall of this process is no silence of the other. */
-  #look(left: number): NodeJS.Timeout {
-    const look = (): void => {
-      if (left === 1) this.#lose('nothing');
-      else this.#watch = this.#look(left - 1);
-    };
-    return setTimeout(look, Math.min(this.#setting.silence / silentLooks, longestTimer));
+    if (answered) this.#silence.end();
+    if (this.#connection.inFlight > 0) this.#silence.begin();
   }
 
   // ---- fences

@@ -147,6 +147,43 @@ test('two who adopt at once: one gets it', async () => {
   await a.close().catch(() => undefined);
   await end();
 });
+test('what was seen of an application is held against what it is when it is adopted', async () => {
+  const { open, keeper, end } = await region();
+  const a = await open();
+  const application = await a.register({ keep: 3_600_000 });
+  const memory = await application.allocate(1);
+  const [b, c] = [await open(), await open()];
+  assert.ok(await b.kick(a.member.slot));
+  for (const one of [b, c]) await one.members();
+  const [first] = await (await c.adopt(application.principal)).holdings();
+  assert.is(first!.offset, memory.offset);
+  assert.is(await code(b.adopt(application.principal)), 'Busy', 'it has somebody else now');
+  assert.ok(await keeper.kick(c.member.slot));
+  await b.members();
+  const [second] = await (await b.adopt(application.principal)).holdings();
+  assert.is(second!.offset, memory.offset);
+  await b.close();
+  for (const dead of [a, c]) await dead.close().catch(() => undefined);
+  await end();
+});
+
+test('nothing is handed to who is gone, however it was seen', async () => {
+  const { open, keeper, end } = await region();
+  const [a, b] = [await open(), await open()];
+  const application = await a.register();
+  await application.allocate(1);
+  const seen = (await a.members()).members[b.member.slot]!;
+  await b.close();
+  for (const to of [seen, { slot: seen.slot, incarnation: seen.incarnation }, { ...seen, word: 0n }])
+    assert.is(await code(application.migrate(to)), 'Busy');
+  await (await application.allocate(1)).free();
+  const now = (await a.members()).members[keeper.member.slot]!;
+  await application.migrate({ ...now, word: seen.word });
+  assert.is(await code(application.allocate(1)), 'Fenced');
+  await a.close();
+  await end();
+});
+
 /**
  * Takes the first steps of a protocol, up to and with the first that `last` says yes to: there its client dies. Of a batch so
  * many steps happen.
@@ -211,8 +248,8 @@ test('whoever is handed something learns of it, though the giver died before it 
   await a.allocate(5000, { name: '/f' });
   const application = await a.register({ keep: 3_600_000 });
   const gaveIt = (op: string) => op === 'compareExchange';
-  // The word is given away; what tells of it is the next step of the batch.
-  await begin(a.session, migratePrincipal(a.geometry, application.identity, b.member), (op) => op === 'batch', 1);
+  // The other lives, and the word is given away; what tells of it is the next step of the batch.
+  await begin(a.session, migratePrincipal(a.geometry, application.identity, b.member), (op) => op === 'batch', 2);
   const { members } = await b.members();
   await begin(a.session, handOver(a.geometry, a.identity, members[b.member.slot]!), gaveIt);
   transport.kill(a.session);

@@ -930,12 +930,16 @@ export class Actor {
     const { geometry } = this.plot;
     if (declare) {
       const line = (yield* readMembers(geometry))[slot]!;
-      if (line.state === memberState.active || line.state === memberState.joining) yield* fenceMember(geometry, line);
+      const alive = line.state === memberState.active || line.state === memberState.joining;
+      if (alive && (yield* fenceMember(geometry, line))) this.#shutOut.add(`${slot}/${line.incarnation}`);
     }
     const line = (yield* readMembers(geometry))[slot]!;
     if (line.state !== memberState.fenced) return;
     yield* recoverMember({ geometry, allocator: this.allocator, replica: this.replica }, line);
   }
+
+  /** Members that it declared dead and has shut out, with their incarnations. */
+  readonly #shutOut = new Set<string>();
 
   tidiesReserve(): this {
     return this.does('tidies the reserve', () => this.replica.tidyReserve());
@@ -1093,7 +1097,10 @@ export class Actor {
   take(principal: number): Protocol<Identity> {
     const { plot, member, replica } = this;
     const { geometry } = plot;
-    if (plot.exclusion === 'revoke' || plot.mutation?.inPlace) return adoptPrincipal(geometry, member, principal);
+    if (plot.exclusion === 'revoke' || plot.mutation?.inPlace) {
+      const isShutOut = (slot: number, incarnation: number) => this.#shutOut.has(`${slot}/${incarnation}`);
+      return adoptPrincipal(geometry, member, principal, undefined, isShutOut);
+    }
     const policy = plot.mutation?.policy?.(plot.policy) ?? plot.policy;
     return reincarnate({ geometry, replica, member, policy }, principal);
   }

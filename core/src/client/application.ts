@@ -1,7 +1,7 @@
 import { ExomemError } from '../errors.js';
 import type { FileOwner } from '../namespace/operation.js';
 import type { Allocator, Identity } from '../policy/policy.js';
-import { migratePrincipal } from '../protocol/adopt.js';
+import { type Heir, migratePrincipal } from '../protocol/adopt.js';
 import { takeIn } from '../protocol/grace.js';
 import { dropPrincipal } from '../protocol/membership.js';
 import type { Protocol } from '../protocol/protocol.js';
@@ -20,7 +20,7 @@ export class Application implements Owner {
   readonly identity: Identity;
   readonly allocator: Allocator;
   /** Asked to move to a member (of that slot): quiesce, then `migrate`. Absent: such requests are passed over. */
-  onMigrate: ((to: { slot: number; incarnation: number }) => void) | undefined;
+  onMigrate: ((to: Heir) => void) | undefined;
   readonly #forget: () => void;
   #gone: string | undefined;
 
@@ -79,17 +79,19 @@ export class Application implements Owner {
 
   /**
    * Hands the application to another member, which lives. From here on this one may not touch its memory any more, and is
-   * refused where it tries to claim.
+   * refused where it tries to claim. One round trip if the member's word is known and it has not beaten since; else two.
+   * @param to a line of `members()`, say, or what `onMigrate` is told
    * @throws `Busy` if that member is not there; the application stays here then.
    */
-  async migrate(to: { readonly slot: number; readonly incarnation: number }): Promise<void> {
+  async migrate(to: Heir): Promise<void> {
     this.#check();
     // Files in its name are made before it moves, or not at all.
     await this.client.runOnLog(this.#move(to));
   }
 
-  *#move(to: { readonly slot: number; readonly incarnation: number }): Protocol<void> {
-    yield* migratePrincipal(this.client.geometry, this.identity, to);
+  *#move(to: Heir): Protocol<void> {
+    const { geometry, session } = this.client;
+    yield* migratePrincipal(geometry, this.identity, to, session.capabilities.stopOnFail);
     this.allocator.retire();
     this.#end(`the application moved to member ${to.slot}`);
   }

@@ -1,4 +1,4 @@
-import { ExomemError } from '../errors.js';
+import { ExomemError, isExomemError } from '../errors.js';
 import type { AllocationPolicy, Allocator, Identity } from '../policy/policy.js';
 import {
   adoptPrincipal,
@@ -59,6 +59,8 @@ export class Applications {
     const { member } = this.#client;
     if (!Number.isInteger(principal) || principal < 1 || principal > this.#client.geometry.principalSlots)
       throw new ExomemError('NotFound', `there is no principal ${principal} to adopt`);
+    const seen = await this.#takeSeen(principal);
+    if (seen !== undefined) return this.#act(seen);
     const look = await this.#client.run(lookAtPrincipal(this.#client.geometry, principal));
     const line = decodePrincipal(look.word);
     if (line.state === principalState.active && line.policy === 0) {
@@ -70,17 +72,39 @@ export class Applications {
     return this.#act(await this.#take(principal, look));
   }
 
-  #take(principal: number, look: PrincipalLook): Promise<Identity> {
-    const { geometry, member, replica, exclusion, where } = this.#client;
+  /** As it was when the tables were read last, if its member was dead then. Undefined: one has to look. */
+  async #takeSeen(principal: number): Promise<Identity | undefined> {
+    const { exclusion, departed } = this.#client;
+    const look = departed.recall(principal);
+    if (look === undefined || (exclusion !== 'revoke' && exclusion !== 'proof')) return undefined;
+    const { state, policy } = decodePrincipal(look.word);
+    if (state !== principalState.active || policy === 0) return undefined;
+    try {
+      return await this.#take(principal, look);
+    } catch (error) {
+      // It is another's since, or nobody's.
+      if (!isExomemError(error, 'Busy')) throw error;
+      return undefined;
+    }
+  }
+
+  async #take(principal: number, look: PrincipalLook): Promise<Identity> {
+    const client = this.#client;
+    const { geometry, member, replica, exclusion, departed, where } = client;
     switch (exclusion) {
       case 'none':
         throw new ExomemError('UnsupportedCapability', 'over this transport nobody is ever known to be dead', {
           where,
         });
       case 'wait':
-        return this.#client.runOnLog(reincarnate({ geometry, replica, member, policy: this.#policy }, principal));
-      default:
-        return this.#client.run(adoptPrincipal(geometry, member, principal, look));
+        return client.runOnLog(reincarnate({ geometry, replica, member, policy: this.#policy }, principal));
+      default: {
+        const isShutOut = (slot: number, incarnation: number) => departed.isShutOut(slot, incarnation);
+        const identity = await client.run(adoptPrincipal(geometry, member, principal, look, isShutOut));
+        const before = decodePrincipal(look.word);
+        if (exclusion === 'revoke') departed.shutOut(before.member, before.memberIncarnation);
+        return identity;
+      }
     }
   }
 

@@ -22,6 +22,7 @@ import type { CallOptions, Session } from '../transport/transport.js';
 import { type AllocateOptions, Allocation } from './allocation.js';
 import type { Application } from './application.js';
 import type { PathChange, WatchOptions } from './changes.js';
+import { Departed } from './departed.js';
 import type { ClientEvent } from './events.js';
 import type { Fate } from './fate.js';
 import type { RegionFile } from './file.js';
@@ -59,6 +60,7 @@ export class Client implements AsyncDisposable, Owner {
   readonly namespace: Namespace;
   readonly replica: NamespaceReplica;
   readonly pins = new Pins();
+  readonly departed = new Departed();
   /** What keeps late steps of the dead from doing harm here. */
   readonly exclusion: Exclusion;
   /** How much each principal may have; each client keeps to it by itself. */
@@ -319,7 +321,9 @@ export class Client implements AsyncDisposable, Owner {
   async members(): Promise<{ members: MemberLine[]; principals: PrincipalLine[] }> {
     this.check();
     const members = await this.run(readMembers(this.geometry));
-    return { members, principals: await this.run(readPrincipals(this.geometry)) };
+    const principals = await this.run(readPrincipals(this.geometry));
+    this.departed.saw(members, principals);
+    return { members, principals };
   }
 
   /**

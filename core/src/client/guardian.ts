@@ -78,7 +78,9 @@ export class Guardian {
   async #declareDead(line: MemberLine): Promise<boolean> {
     const { geometry, exclusion } = this.#client;
     try {
-      return await this.#client.run(fenceMember(geometry, line, exclusion));
+      const dead = await this.#client.run(fenceMember(geometry, line, exclusion));
+      if (dead && exclusion === 'revoke') this.#client.departed.shutOut(line.slot, line.incarnation);
+      return dead;
     } catch (error) {
       if (!isExomemError(error, 'Unproven')) throw error;
       return false;

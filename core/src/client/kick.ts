@@ -21,7 +21,9 @@ export async function kick(client: Client, slot: number, incarnation: number | u
   for (let line = seen; line !== undefined; line = await look()) {
     const alive = line.state === memberState.active || line.state === memberState.joining;
     if (!alive || line.incarnation !== (incarnation ?? seen!.incarnation)) return false;
-    if (await client.run(fenceMember(geometry, line, exclusion))) return true;
+    if (!(await client.run(fenceMember(geometry, line, exclusion)))) continue;
+    if (exclusion === 'revoke') client.departed.shutOut(line.slot, line.incarnation);
+    return true;
   }
   return false;
 }

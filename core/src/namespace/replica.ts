@@ -32,6 +32,7 @@ import { compareExchange, load, read, write } from '../transport/step.js';
 import type { RecordArena } from './arena.js';
 import type { FileOwner, Operation } from './operation.js';
 import { decodeRecord, encodeRecord, type LogRecord, recordLength } from './record.js';
+import { Rivals } from './rivals.js';
 import {
   decodeSnapshotHeader,
   decodeState,
@@ -44,6 +45,7 @@ import {
 } from './snapshot.js';
 import { NamespaceState, type StateListener } from './state.js';
 
+const nothing = new Uint8Array(0);
 /** What most records fit in: a first read fetches so much. */
 const firstRead = 512;
 /** Slots that one round trip of catching up looks at. */
@@ -64,7 +66,13 @@ export interface Author {
 }
 
 /** What became of a record: `winner` is the slot of the one who was faster, if it is known. */
-type Outcome = 'applied' | 'full' | 'passed' | { readonly winner: bigint | undefined };
+type Outcome = 'applied' | 'full' | 'passed' | { readonly winner: bigint | undefined; readonly ahead?: Ahead };
+
+/** What was read behind an attempt to append, in the same round trip: the slots that come next, and behind them likely records. */
+interface Ahead {
+  readonly slots: BigUint64Array;
+  readonly pieces: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
+}
 
 /** Makes the operations of a record out of the state, or throws what is wrong with it. Empty: nothing to append. */
 export type Draft = (state: NamespaceState, index: number) => readonly Operation[];
@@ -87,11 +95,13 @@ export class NamespaceReplica {
   listener: StateListener | undefined;
   #author: Author | undefined;
   #sequence = 0;
+  readonly #rivals: Rivals;
   /** Reserve groups that a snapshot of ours, not yet swung to, lies in. */
   readonly #constructing = new Set<number>();
 
   constructor(geometry: Geometry) {
     this.geometry = geometry;
+    this.#rivals = new Rivals(geometry);
     this.state = this.#adopt(new NamespaceState(geometry.pageSize));
   }
 
@@ -291,6 +301,7 @@ export class NamespaceReplica {
 
   #apply(record: LogRecord, offset: number, bytes: number): void {
     this.#author?.arena.keep(record.index, offset, bytes);
+    this.#rivals.saw(record.index, offset, bytes);
     this.state.apply(record);
     this.onRecord(record);
   }
@@ -363,8 +374,30 @@ export class NamespaceReplica {
       arena.giveBack(index, offset);
       if (outcome === 'full') yield* this.makeRoom();
       else if (outcome.winner === undefined) yield* this.catchUp();
-      else yield* this.#overtaken(index, outcome.winner);
+      else {
+        const left = this.#applyAhead(outcome.winner, outcome.ahead);
+        if (left !== undefined) yield* this.#overtaken(this.state.index, left);
+      }
     }
+  }
+
+  /** Applies the records of those who were faster, as far as they were read ahead. The slot of the first that was not. */
+  #applyAhead(winner: bigint, ahead: Ahead | undefined): bigint | undefined {
+    if (ahead === undefined) return winner;
+    for (const slot of [winner, ...ahead.slots]) {
+      const { index } = this.state;
+      const { lap, address } = decodeSlot(slot);
+      const offset = address * recordUnit;
+      if (lap === this.#lap(index) && address === 0) return undefined;
+      const piece = ahead.pieces.find((one) => offset >= one.offset && offset < one.offset + one.bytes.length);
+      const bytes = piece?.bytes.subarray(offset - piece.offset) ?? nothing;
+      const length = recordLength(bytes);
+      const whole = length > 0 && length <= bytes.length;
+      const record = whole ? decodeRecord(bytes, index, this.#lap(index)) : undefined;
+      if (record === undefined) return slot;
+      this.#apply(record, offset, length);
+    }
+    return undefined;
   }
 
   /** Applies the record of the one who was faster, and looks meanwhile whether others came behind it. */
@@ -385,15 +418,25 @@ export class NamespaceReplica {
     if (lap !== this.#lap(index + 1) || address !== 0) yield* this.catchUp();
   }
 
-  /** Writes the record and swings the slot to it, in one round trip. */
+  /**
+   * Writes the record and swings the slot to it, in one round trip; behind that it reads what it takes to try again at once,
+   * should somebody have been faster whose next record is where it is likely to be.
+   */
   *#publish(record: LogRecord, offset: number, bytes: Uint8Array): Protocol<Outcome> {
     const at = logSlotOffset(this.geometry, record.index);
     const empty = encodeSlot(record.lap, 0);
     const ours = encodeSlot(record.lap, offset / recordUnit);
+    const ahead = this.#lookAhead(record.index);
+    const steps: MemoryStep[] = [write(offset, bytes), compareExchange(at, empty, ours)];
+    if (ahead !== undefined) {
+      const { slots, pieces } = ahead;
+      if (slots.length > 0) steps.push(read(at + 8, new Uint8Array(slots.buffer)));
+      for (const piece of pieces) steps.push(read(piece.offset, piece.bytes));
+    }
     for (;;) {
       let found: bigint;
       try {
-        const answer = (yield batch([write(offset, bytes), compareExchange(at, empty, ours)])) as BatchAnswer;
+        const answer = (yield batch(steps)) as BatchAnswer;
         found = answer[1] as bigint;
       } catch (error) {
         if (!interrupted(error)) throw error;
@@ -406,8 +449,19 @@ export class NamespaceReplica {
       if (found === empty) return 'applied';
       const { lap } = decodeSlot(found);
       if (lap < record.lap) return 'full';
-      return { winner: lap === record.lap ? found : undefined };
+      return { winner: lap === record.lap ? found : undefined, ahead };
     }
+  }
+
+  /** Undefined: nobody else has appended for a while. */
+  #lookAhead(index: number): Ahead | undefined {
+    const places = this.#rivals.places(index, this.#author!.arena.offset, firstRead);
+    if (places.length === 0) return undefined;
+    const { logSlots } = this.geometry;
+    // Those of the same lap: they lie in a row.
+    const slots = new BigUint64Array(Math.min(places.length, logSlots - 1 - (index % logSlots)));
+    const pieces = places.map(({ offset, length }) => ({ offset, bytes: new Uint8Array(length) }));
+    return { slots, pieces };
   }
 
   #checkFence(identity: Identity): void {

@@ -1,7 +1,7 @@
 import { ExomemError } from '../errors.js';
 import type { NamespaceReplica } from '../namespace/replica.js';
 import type { AllocationPolicy, Identity } from '../policy/policy.js';
-import { exchangeSurely, giveAway, interrupted, reloadWords, surely } from '../policy/resolve.js';
+import { exchangeSurely, interrupted, loadSurely, reloadWords, surely } from '../policy/resolve.js';
 import type { Geometry } from '../region/geometry.js';
 import { memberFields, memberLineOffset, memberStride, principalWordOffset } from '../region/geometry.js';
 import {
@@ -15,7 +15,7 @@ import {
 } from '../region/words.js';
 import { type BatchAnswer, compareExchange, load, read, type WordStep } from '../transport/step.js';
 import { shutOut } from './exclusion.js';
-import { bindingOf, type Member, type PrincipalLine } from './membership.js';
+import { bindingOf, type Member, type MemberLine, type PrincipalLine } from './membership.js';
 import { batch, drain, type Protocol } from './protocol.js';
 
 /**
@@ -44,6 +44,15 @@ export function* memberAlive(geometry: Geometry, principal: PrincipalWord): Prot
 function isAlive(word: bigint, memberIncarnation: number): boolean {
   const { state, incarnation } = decodeMember(word);
   return incarnation === memberIncarnation && (state === memberState.joining || state === memberState.active);
+}
+
+/** Whether that incarnation of a member is over, for good. */
+export function isMemberGone(
+  { state, incarnation }: Pick<MemberLine, 'state' | 'incarnation'>,
+  which: number,
+): boolean {
+  const over = state === memberState.fenced || state === memberState.free;
+  return incarnation > which || (incarnation === which && over);
 }
 
 /** A principal's word, and whether the member that it refers to is there. */
@@ -79,6 +88,10 @@ export function isKept({ state, policy }: Pick<PrincipalWord, 'state' | 'policy'
 /**
  * Takes a principal whose member is dead: that member is shut out first, so the one compareExchange on the principal's
  * word is all it takes. Nothing of the data moves; what is held is read from the structure afterwards.
+ *
+ * Where nothing is known that is three round trips, which wait for each other: whom to shut out the word says; and that must be
+ * over before the word changes, for whoever died in between would leave a word that does not say any more who is still to be shut out.
+ * @param isShutOut whether the caller has shut out that incarnation, after it was declared dead: it stays out
  * @throws `NotFound` (no such principal), `Busy` (its member lives, or somebody else was faster), `Unproven` (that member may
  * still act).
  */
@@ -86,8 +99,9 @@ export function* adoptPrincipal(
   geometry: Geometry,
   me: Member,
   principal: number,
-  /** What was seen of it a moment ago. */
+  /** What was seen of it: who is dead stays dead, and the word has to be the same still. */
   look?: PrincipalLook,
+  isShutOut: (slot: number, incarnation: number) => boolean = () => false,
 ): Protocol<Identity> {
   const offset = principalWordOffset(geometry, principal);
   const word = orphan(look ?? (yield* lookAtPrincipal(geometry, principal)), principal);
@@ -95,7 +109,8 @@ export function* adoptPrincipal(
   if (now.state === principalState.adopting) {
     throw new ExomemError('Busy', `principal ${principal} is being adopted where nobody can be shut out`);
   }
-  if (!(yield* shutOut(bindingOf(geometry, now.member, now.memberIncarnation)))) {
+  const { member, memberIncarnation } = now;
+  if (!isShutOut(member, memberIncarnation) && !(yield* shutOut(bindingOf(geometry, member, memberIncarnation)))) {
     throw new ExomemError('Unproven', `the member that acts for principal ${principal} may still do so`);
   }
   const mine = encodePrincipal({ ...now, member: me.slot, memberIncarnation: me.incarnation });
@@ -167,43 +182,65 @@ function taken(principal: number): ExomemError {
   return new ExomemError('Busy', `somebody else took principal ${principal}`);
 }
 
+/** A member that something is handed to. */
+export interface Heir {
+  readonly slot: number;
+  readonly incarnation: number;
+  /** Its word as it was seen last: if that is what it still is, nobody need look whether it lives. */
+  readonly word?: bigint;
+}
+
 /**
  * Hands a principal to a living member, willingly and apart from its own. The last step of whoever acted for it: from then on
- * its claims are refused.
+ * its claims are refused. One round trip if the heir has not beaten since its word was seen, which the same batch holds against it; else
+ * two.
+ * @param stopOnFail whether a batch can stop at its first failed compareExchange
  * @throws `Busy` if that member is not there, `Fenced` if the principal is no longer ours.
  */
-export function* migratePrincipal(
-  geometry: Geometry,
-  identity: Identity,
-  to: { slot: number; incarnation: number },
-): Protocol<void> {
+export function* migratePrincipal(geometry: Geometry, identity: Identity, to: Heir, stopOnFail = true): Protocol<void> {
   yield drain;
   const target = { ...decodePrincipal(identity.word), member: to.slot, memberIncarnation: to.incarnation };
-  if (!(yield* memberAlive(geometry, target))) {
-    throw new ExomemError('Busy', `member ${to.slot} is not there`, { advice: '`exomem members` shows who is' });
-  }
-  // Should it die in between: it is as if it had died right after, and whoever recovers it sees what to keep.
+  // Should it die right behind that: it is as if it had died later, and whoever recovers it sees what to keep.
   const { principal, incarnation, word } = identity;
+  const line = memberLineOffset(geometry, to.slot);
   const wanted = encodeWanted({ principal, incarnation, pages: 0 });
-  const tell = compareExchange(memberLineOffset(geometry, to.slot) + memberFields.wanted, 0n, wanted);
+  const tell = compareExchange(line + memberFields.wanted, 0n, wanted);
   const give = compareExchange(principalWordOffset(geometry, principal), word, encodePrincipal(target));
-  if (!(yield* giveAwayAndTell(give, tell))) {
-    throw new ExomemError('Fenced', `principal ${principal} was taken by another client`);
+  let seen = stopOnFail && to.word !== undefined ? to.word : yield* loadSurely(load(line + memberFields.w0));
+  for (;;) {
+    if (!isAlive(seen, to.incarnation)) {
+      throw new ExomemError('Busy', `member ${to.slot} is not there`, { advice: '`exomem members` shows who is' });
+    }
+    // Changes nothing: it holds if the word is what was seen.
+    const guard = compareExchange(line + memberFields.w0, seen, seen);
+    const found = yield* giveAwayAndTell(stopOnFail ? [guard] : [], give, tell);
+    if (found === undefined) return;
+    if (found === 'lost') throw new ExomemError('Fenced', `principal ${principal} was taken by another client`);
+    seen = found;
   }
 }
 
-/** Gives a word away and leaves a hint about that, which says nothing where it fails. See {@link giveAway}. */
-function* giveAwayAndTell(give: WordStep, tell: WordStep): Protocol<boolean> {
+/**
+ * Gives a word away if a guard holds, and leaves a hint about that, which says nothing where it fails. See {@link giveAway}.
+ * Undefined: it is given away; `lost`: it was not ours any more; else what was found instead of what is guarded.
+ */
+function* giveAwayAndTell(
+  guard: readonly WordStep[],
+  give: WordStep,
+  tell: WordStep,
+): Protocol<bigint | 'lost' | undefined> {
   try {
-    return ((yield batch([give, tell])) as BatchAnswer)[0] === give.expected;
+    const answer = (yield batch([...guard, give, tell], guard.length > 0)) as BatchAnswer;
+    for (const [at, { expected }] of guard.entries()) if (answer[at] !== expected) return answer[at] as bigint;
+    return answer[guard.length] === give.expected ? undefined : 'lost';
   } catch (error) {
     if (!interrupted(error)) throw error;
   }
   // Others may have gone on from the new word: whatever is not the old one says that it happened.
-  const [now] = yield* reloadWords([give.offset]);
-  if (now === give.expected && !(yield* giveAway(give.offset, give.expected, give.desired))) return false;
+  const [guarded, now] = yield* reloadWords([guard[0]?.offset ?? give.offset, give.offset]);
+  if (now === give.expected) return guard.length > 0 ? guarded! : yield* giveAwayAndTell([], give, tell);
   yield* exchangeSurely(tell.offset, tell.expected, tell.desired);
-  return true;
+  return undefined;
 }
 
 /** Whose time to be kept is over: only who has seen that very word all the while may condemn it. */

@@ -262,4 +262,19 @@ test('what is no image is refused, and nothing is served or left behind', async 
   assert.equal(readdirSync(folder.path).sort(), ['image', 'wrong']);
 });
 
+test('who is ended at once while it saves leaves nothing half done behind', async () => {
+  using folder = new Folder();
+  const program = `
+    const { SparseFile } = await import(${JSON.stringify(new URL('../src/image/sparse-file.js', import.meta.url).href)});
+    const { readdirSync } = await import('node:fs');
+    const file = await SparseFile.create(${JSON.stringify(folder.at('saved'))}, 1 << 20, false);
+    await file.write(0, new Uint8Array(4096).fill(1));
+    console.log(readdirSync(${JSON.stringify(folder.path)}).length);
+    process.exit(130);`;
+  await using saving = new Running(['--input-type=module', '-e', program], {}, '--no-warnings');
+  assert.is((await saving.ended).code, 130, saving.stderr);
+  assert.equal(saving.lines, ['1']);
+  assert.equal(readdirSync(folder.path), []);
+});
+
 test.run();

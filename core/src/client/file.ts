@@ -38,6 +38,8 @@ export class RegionFile implements AsyncDisposable {
   /** Counts writes: the clock may stand still between two of them. */
   #changes = 0;
   #unpublished = 0;
+  /** The end of what was written since to pages that the file had. */
+  #longer = 0;
   #orphan: Inode | undefined;
   #since = 0;
 
@@ -61,9 +63,22 @@ export class RegionFile implements AsyncDisposable {
   get pendingTime(): bigint | undefined {
     return this.#time;
   }
-  /** Bytes that were written since it was flushed; those that went into pages which the file had already are in it. */
+  /** Bytes that were written since it was flushed and are not in pages which the file has: lost, should it not be flushed any more. */
   get unflushed(): number {
-    return this.#time === undefined || this.#orphan !== undefined ? 0 : this.#unpublished;
+    if (this.#time === undefined || this.#orphan !== undefined) return 0;
+    const { pageSize } = this.client.geometry;
+    const inode = this.client.state.inodes.get(this.inode);
+    const [size, extents, unwritten] = [inode?.size ?? 0, inode?.extents ?? [], inode?.unwritten ?? []];
+    const end = Math.max(size, this.#size);
+    let bytes = 0;
+    for (const { at, pages } of this.#pending) bytes += within(at * pageSize, (at + pages) * pageSize, 0, end);
+    // What made it longer, in the page that ended it.
+    for (const { at, pages } of extents) bytes += within(at * pageSize, (at + pages) * pageSize, size, this.#longer);
+    // What reads as zero until the log says that it was written.
+    let left = unwritten;
+    for (const { from, to } of this.#written) left = withoutRange(left, from, to);
+    bytes += lengthBelow(unwritten, size) - lengthBelow(left, size);
+    return Math.min(bytes, this.#unpublished);
   }
   get pendingPages(): number {
     return this.#pending.reduce((sum, { pages }) => sum + pages, 0);
@@ -193,6 +208,7 @@ export class RegionFile implements AsyncDisposable {
       if (wait !== undefined) waits.push(wait);
     }
     if (waits.length > 0) await allOf(waits);
+    this.#longer = Math.max(this.#longer, position + source.byteLength);
     for (const { from, to } of inode.unwritten) {
       const start = Math.max(from, position);
       const end = Math.min(to, position + source.byteLength);
@@ -339,6 +355,7 @@ export class RegionFile implements AsyncDisposable {
         // Nobody else can open it: there is nobody to publish it to.
         this.#time = undefined;
         this.#unpublished = 0;
+        this.#longer = 0;
         return;
       }
       const time = this.#time;
@@ -371,6 +388,7 @@ export class RegionFile implements AsyncDisposable {
       this.#written = this.#written.slice(written.length);
       if (!whole) continue;
       this.#unpublished = 0;
+      this.#longer = 0;
       this.#since = client.surroundings.now();
       // What was written meanwhile, without a lock, waits for the next time.
       if (this.#changes !== changes) return;
@@ -623,4 +641,14 @@ function checkPosition(position: number): void {
 /** All of them end before the first failure is told, so that nothing is in flight behind the caller's back. */
 async function allOf(waits: readonly Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(waits)) if (result.status === 'rejected') throw result.reason;
+}
+
+/** How much of `from` to `to` lies between `low` and `high`. */
+function within(from: number, to: number, low: number, high: number): number {
+  return Math.max(0, Math.min(to, high) - Math.max(from, low));
+}
+
+/** Bytes of ranges that lie below `size`. */
+function lengthBelow(ranges: readonly ByteRange[], size: number): number {
+  return ranges.reduce((sum, { from, to }) => sum + within(from, to, 0, size), 0);
 }

@@ -84,12 +84,16 @@ export class InlineHeartbeat implements Heartbeat {
   readonly #lock = new Lock();
   readonly #stop = new AbortController();
   #leaseEnd = 0;
+  /** What became of the last beat nobody knows. */
+  #unsure = false;
 
   /** @param session the lane of heartbeats; it ends with this */
   constructor(heart: Heart, session: Session, surroundings: Surroundings) {
     this.#heart = heart;
     this.#session = session;
-    this.#bench = { session, surroundings, coordinator: heart.coordinator };
+    // What is tried again waits no longer once this is to end.
+    const sleep = (milliseconds: number) => surroundings.sleep(milliseconds, this.#stop.signal);
+    this.#bench = { session, surroundings: { ...surroundings, sleep }, coordinator: heart.coordinator };
   }
 
   /** The first beat of a member was to win its slot, which was asked for at `issued`. @throws `Fenced` */
@@ -116,9 +120,8 @@ export class InlineHeartbeat implements Heartbeat {
   }
 
   async next(): Promise<Pulse | undefined> {
-    const { signal } = this.#stop;
-    await this.#bench.surroundings.sleep(this.#heart.interval, signal);
-    return signal.aborted ? undefined : this.beat();
+    await this.#bench.surroundings.sleep(this.#heart.interval);
+    return this.#stop.signal.aborted ? undefined : this.beat();
   }
 
   beat(): Promise<Pulse> {
@@ -126,7 +129,9 @@ export class InlineHeartbeat implements Heartbeat {
       const { member, geometry, lease } = this.#heart;
       const issued = this.#bench.surroundings.now();
       const { applied, index } = this.#heart.standing();
+      this.#unsure = true;
       const { behind, wanted } = await run(beat(geometry, member, applied, index), this.#bench);
+      this.#unsure = false;
       this.#leaseEnd = issued + lease;
       return { behind, wanted: wanted === undefined ? [] : [wanted] };
     });
@@ -135,6 +140,6 @@ export class InlineHeartbeat implements Heartbeat {
   async end(): Promise<boolean> {
     this.#stop.abort();
     await this.#lock.run(() => this.#session.close());
-    return true;
+    return !this.#unsure;
   }
 }

@@ -194,8 +194,11 @@ export class Life {
     await this.#duties;
   }
 
-  /** Its last beat is over, and the member's word is the caller's. @throws if nobody can tell what that is. */
-  async end(): Promise<void> {
+  /**
+   * Its last beat is over, and the member's word is the caller's, unless the region is `gone`.
+   * @throws if nobody can tell what that is
+   */
+  async end(gone = false): Promise<void> {
     this.#retired = true;
     this.#stop.abort();
     await this.#changing?.catch(() => undefined);
@@ -203,6 +206,6 @@ export class Life {
     if (heartbeat === undefined) return;
     const known = await heartbeat.end();
     await this.#course;
-    if (!known && this.#fenced === undefined) await (await this.#body.revive()).end();
+    if (!known && !gone && this.#fenced === undefined) await (await this.#body.revive()).end();
   }
 }

@@ -1,7 +1,7 @@
 import { ExomemError } from '../errors.js';
 import type { Inode } from '../namespace/inode.js';
 import type { FileExtent, FileKind, FileOwner } from '../namespace/operation.js';
-import { inodesPerIndex, rootInode } from '../namespace/state.js';
+import { checkTarget, inodesPerIndex, rootInode } from '../namespace/state.js';
 import type { Client } from './client.js';
 import type { RegionFile } from './file.js';
 
@@ -99,10 +99,12 @@ export class Namespace {
 
   /**
    * Makes a file, a directory or a symbolic link; answers its inode.
-   * @throws `Exists`, `NotDirectory`, `NamespaceFull`, `InvalidArgument` (an owner of what is no file), ...
+   * @throws `Exists`, `NotDirectory`, `NamespaceFull`, `NameTooLong` (also a target of over 2,048 bytes), `InvalidArgument` (an owner
+   * of what is no file), ...
    */
   async create(parent: number, name: string, options: CreateOptions): Promise<number> {
-    const { kind } = options;
+    const { kind, target = '' } = options;
+    checkTarget(target);
     const time = this.#time();
     const index = await this.#client.append((state) => {
       const operation = {
@@ -114,7 +116,7 @@ export class Namespace {
         uid: options.uid ?? 0,
         gid: options.gid ?? 0,
         time,
-        target: options.target ?? '',
+        target,
         size: options.size ?? 0,
         extents: options.extents ?? [],
         owner: options.owner?.owning(),

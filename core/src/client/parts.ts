@@ -144,11 +144,16 @@ export class Parts {
   async leave(): Promise<void> {
     const { life, lane, allocator } = this.presence;
     let lost: unknown;
+    let gone: ExomemError | undefined;
     try {
-      if (!life.over && allocator !== undefined) await this.locks.close();
-      lost = await this.files.flush();
       this.watch.end();
-      if (!life.over && allocator !== undefined) await this.#handOver();
+      gone = life.over ? undefined : await this.presence.unreachable();
+      if (gone !== undefined) lost = await this.#giveUp(gone);
+      else {
+        if (!life.over && allocator !== undefined) await this.locks.close();
+        lost = await this.files.flush();
+        if (!life.over && allocator !== undefined) await this.#handOver();
+      }
     } catch (error) {
       // Whoever cannot say goodbye is missed after the lease: leaving is best effort, but never silent about a bug.
       if (!interrupted(error) && !isExomemError(error, 'Fenced')) throw error;
@@ -157,11 +162,19 @@ export class Parts {
       this.changes.end();
       this.watch.end();
       // Whatever has failed above: nothing of it goes on.
-      await this.presence.end().catch(() => undefined);
+      await this.presence.end(gone !== undefined).catch(() => undefined);
       this.events.complete();
       await lane.session.close();
     }
     if (lost !== undefined) throw lost;
+  }
+
+  /** There is nobody to say goodbye to. The same error, if it keeps something from being published. */
+  async #giveUp(gone: ExomemError): Promise<ExomemError | undefined> {
+    // What is tried again in the background fails for good from here on.
+    await this.presence.lane.session.close();
+    this.locks.lose(gone);
+    return this.files.all.some(({ pendingTime }) => pendingTime !== undefined) ? gone : undefined;
   }
 
   async #handOver(): Promise<void> {

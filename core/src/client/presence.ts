@@ -1,3 +1,4 @@
+import { type ExomemError, isExomemError } from '../errors.js';
 import { RecordArena } from '../namespace/arena.js';
 import type { AllocationPolicy, Allocator, Identity } from '../policy/policy.js';
 import type { Introduction, Member } from '../protocol/membership.js';
@@ -14,6 +15,8 @@ import type { Membership } from './membership.js';
 /** Milliseconds between two looks at the region. */
 const clientTick = 500;
 const stewardTick = 100;
+/** Milliseconds after which a region that refuses every connection is taken for gone, by who leaves it. */
+const refused = 1000;
 /** The lane of heartbeats, whoever beats. */
 const heartbeatLane = 1;
 
@@ -120,14 +123,31 @@ export class Presence {
     return new InlineHeartbeat(this.#heart, session, this.#luggage.client.surroundings);
   }
 
+  /** What keeps the region from being reached, where it has been refused for a while; undefined: it can be reached, or only takes its time. */
+  async unreachable(): Promise<ExomemError | undefined> {
+    const { session, surroundings } = this.#luggage.client;
+    const deadline = surroundings.now() + refused;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        if (attempt > 0) await session.renew();
+        await session.load(0);
+        return undefined;
+      } catch (error) {
+        if (!isExomemError(error, 'Disconnected')) return undefined;
+        if (surroundings.now() >= deadline) return error;
+      }
+      await surroundings.sleep(refused / 10);
+    }
+  }
+
   /** What it does for the others in the coordination is somebody else's from now on. */
   async release(): Promise<void> {
     await this.#attendance?.end(true);
   }
 
-  /** It beats no more, and does nothing for others. Idempotent. */
-  async end(): Promise<void> {
+  /** It beats no more, and does nothing for others. Idempotent. @param gone there is nothing to be learned of the region any more */
+  async end(gone = false): Promise<void> {
     await this.#attendance?.end(false);
-    await this.life.end();
+    await this.life.end(gone);
   }
 }

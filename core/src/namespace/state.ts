@@ -501,6 +501,21 @@ export function checkName(name: string): void {
   }
 }
 
+/**
+ * Whether a symbolic link may have that target, which is of at most {@link targetLimit} bytes, as everywhere. (The log itself counts
+ * UTF-16 units, of which there are never more: so it takes all of these.)
+ * @throws `NameTooLong`
+ */
+export function checkTarget(target: string): void {
+  if (target.length <= targetLimit / 3) return;
+  const { length } = new TextEncoder().encode(target);
+  if (length > targetLimit)
+    throw new ExomemError(
+      'NameTooLong',
+      `the target of a symbolic link has at most ${targetLimit} bytes, not ${length}`,
+    );
+}
+
 /** Upper bounds of what a kept file, an extent, an inode and a name take in a snapshot. */
 const keptWeight = 64;
 const extentWeight = 15;

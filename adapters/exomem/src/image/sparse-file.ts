@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, rmSync } from 'node:fs';
 import { access, type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ExomemError } from '@exomem/core';
@@ -23,7 +23,11 @@ export class SparseFile implements AsyncDisposable {
   ) {
     this.#handle = handle;
     this.#partial = partial;
+    process.once('exit', this.#removeNow);
   }
+
+  /** Whoever ends the process at once, by a second Ctrl-C say, leaves nothing behind. */
+  readonly #removeNow = (): void => rmSync(this.#partial, { force: true });
 
   /** @param replace a file that has the name gives way at the end; otherwise `Exists`. */
   static async create(path: string, size: number, replace: boolean): Promise<SparseFile> {
@@ -68,6 +72,7 @@ export class SparseFile implements AsyncDisposable {
       await this.#handle.sync();
       await rename(this.#partial, this.path);
       this.#named = true;
+      process.off('exit', this.#removeNow);
     } catch (error) {
       throw localFailure(error, this.path);
     }
@@ -75,7 +80,9 @@ export class SparseFile implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#handle.close();
-    if (!this.#named) await unlink(this.#partial).catch(() => undefined);
+    if (this.#named) return;
+    await unlink(this.#partial).catch(() => undefined);
+    process.off('exit', this.#removeNow);
   }
 }
 

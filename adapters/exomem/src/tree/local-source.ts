@@ -68,7 +68,7 @@ export class LocalSource implements TreeSource {
       if (stats.isSymbolicLink()) {
         const target = decode(await readlink(local, { encoding: 'buffer' }));
         if (target === undefined) return this.#leaveOut(path, 'a symbolic link to a name that is no UTF-8');
-        if (target.length > targetLimit) return this.#leaveOut(path, 'a symbolic link to a very long name');
+        if (Buffer.byteLength(target) > targetLimit) return this.#leaveOut(path, 'a symbolic link to a very long name');
         if (found) first.set(`${stats.dev}:${stats.ino}`, path);
         return { ...common, kind: 'symlink', target, sameAs };
       }

@@ -15,6 +15,11 @@ import { surroundings } from './surroundings.js';
 export interface OpenOptions extends CallOptions {
   /** `member` (default) reads, writes and allocates; `observer` joins nothing and looks at names and tables only. */
   readonly role?: 'member' | 'steward' | 'observer';
+  /**
+   * The number that this program is, in a region whose members are numbers (`serve --configured`): another one for each program, and
+   * from 1 on, since who serves it is 0. Not to be given in any other.
+   */
+  readonly member?: number;
   /** What others see of this program; at most 32 bytes of UTF-8. */
   readonly label?: string;
   /** How clients coordinate: a policy, its name, or the path of the module that has it. Default: what the region was made for. */
@@ -48,7 +53,7 @@ export async function open(url: string, options: OpenOptions = {}): Promise<Memo
 
 /** {@link open} with parts that are put together already; beats inline unless it is told otherwise. */
 export async function join(url: string, options: OpenOptions, composition: Composition): Promise<Client> {
-  const { role, label, policy, placement, signal, timeout, silence, patience } = options;
+  const { role, member, label, policy, placement, signal, timeout, silence, patience } = options;
   const transport = options.transport ?? (await composition.transport(url));
   if (transport.name === 'file' && role !== 'observer') {
     throw new ExomemError('PermissionDenied', 'a region in a file is only looked at', {
@@ -71,6 +76,7 @@ export async function join(url: string, options: OpenOptions, composition: Compo
     registered: (name) => composition.registered(name),
     placement: placement === undefined ? undefined : await composition.placement(placement),
     role,
+    ...(member === undefined ? {} : { member }),
     label: label ?? '',
     pid: process.pid,
     signal,

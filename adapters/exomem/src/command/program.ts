@@ -151,6 +151,10 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
       'keep the metadata in a region of its own: a size, or the URL of one that is set aside',
     )
     .option('--raw', 'only set memory aside: for the metadata of a region that another exomem serves')
+    .option(
+      '--configured',
+      'members are numbers that programs are given, for transports that only read and write (with --policy message)',
+    )
     .option('--initialise <when>', 'pages become zero lazily, when given out (default), or before, when they are freed')
     .option('--scrub', 'as --initialise before, and zero memory that no file keeps when it ends')
     .option(

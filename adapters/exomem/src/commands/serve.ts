@@ -19,6 +19,7 @@ export interface ServeFlags {
   readonly save?: string;
   readonly metadata?: string;
   readonly raw?: boolean;
+  readonly configured?: boolean;
   readonly initialise?: string;
   readonly scrub?: boolean;
   readonly clean?: string;
@@ -52,6 +53,7 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
     policy: context.given.policy,
     plugins: await context.plugins(),
     metadata: parseMetadata(flags.metadata),
+    configured: flags.configured,
     initialise,
     scrub: flags.scrub,
     clean,
@@ -73,7 +75,11 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
     );
     for (const url of service.urls) output.line(`  ${url}`);
     tellPolicy(context, service);
-    output.line(`Try: EXOMEM_URL='${service.urls[0]}' exomem ls -l`);
+    output.line(
+      service.superblock.configured
+        ? `Programs open it with { member: NUMBER }, from 1 to ${geometry.memberSlots - 1}, each another. Try: exomem members '${service.urls[0]}'`
+        : `Try: EXOMEM_URL='${service.urls[0]}' exomem ls -l`,
+    );
     output.line('Ctrl-C ends it.');
   }
   warnOfOthers(context, service.urls);

@@ -60,6 +60,11 @@ export interface ServeOptions {
    * that is made now; of one that there is, it has to be that. Default `atomic`.
    */
   readonly policy?: string | AllocationPolicy;
+  /**
+   * Members are numbers that programs are given, for transports that only read and write; with the policy `message` alone. This process
+   * is number 0, and grants groups. Of a region that is made now; one that there is is as it was made.
+   */
+  readonly configured?: boolean;
   /** What brings more policies. */
   readonly plugins?: readonly Plugin[];
   /**
@@ -116,7 +121,7 @@ export class Service implements AsyncDisposable {
    * `Damaged`, `Incompatible` (what a file holds), `PermissionDenied`, `Aborted`
    */
   static async start(options: ServeOptions): Promise<Service> {
-    const { signal, name = defaultRegion, lease, listen = '127.0.0.1:7070', load, save } = options;
+    const { signal, name = defaultRegion, lease, configured, listen = '127.0.0.1:7070', load, save } = options;
     // Everything that can be judged is judged before anything is touched.
     checkRegionName(name);
     if (save !== undefined) await checkSave(save, options.file);
@@ -125,10 +130,10 @@ export class Service implements AsyncDisposable {
     const metadata = await metadataOf(options);
     const size = load === undefined ? options.size : await sizeOfImage(load, options);
     if (size !== undefined && load === undefined && typeof metadata?.size === 'number') {
-      checkPair(metadata.size, size, { lease, policy });
+      checkPair(metadata.size, size, { lease, policy, ...(configured ? { configured } : {}) });
     } else if (size !== undefined && load === undefined && metadata === undefined) {
       planGeometry(size);
-      format(size, { lease, policy }).next();
+      format(size, { lease, policy, ...(configured ? { configured } : {}) }).next();
     }
     const scope = new Scope();
     try {
@@ -172,7 +177,12 @@ export class Service implements AsyncDisposable {
       block = superblock;
       const steward = scope.use(
         new StewardWatch(
-          () => join(url, { role: 'steward', label: 'steward', transport, policy }, composition),
+          () =>
+            join(
+              url,
+              { role: 'steward', member: superblock.configured ? 0 : undefined, label: 'steward', transport, policy },
+              composition,
+            ),
           superblock.lease,
           options.onSteward ?? (() => undefined),
           options.clean,
@@ -255,7 +265,13 @@ async function prepare(place: Place, options: ServeOptions, policy: AllocationPo
   const { url, transport, composition, backing, beside } = place;
   const initialise = options.scrub ? 'before' : options.initialise;
   const make = (more: FormatOptions): Promise<Superblock> =>
-    formatAt(place, { lease: options.lease, policy, initialise, ...more });
+    formatAt(place, {
+      lease: options.lease,
+      policy,
+      initialise,
+      ...(options.configured ? { configured: true } : {}),
+      ...more,
+    });
   try {
     if (backing.created && options.load === undefined) {
       const zeroed = splitPairUrl(url) === undefined || beside?.created ? true : 'data';
@@ -281,6 +297,12 @@ async function prepare(place: Place, options: ServeOptions, policy: AllocationPo
           advice: 'leave --lease out',
         },
       );
+    }
+    if (options.configured && !block.configured) {
+      throw new ExomemError('InvalidArgument', 'the members of this region are not numbers, as it was formatted', {
+        where: options.file,
+        advice: 'leave --configured out',
+      });
     }
     const before = (block.compat & compatible.wipe) !== 0n;
     if (initialise !== undefined && before !== (initialise === 'before')) {

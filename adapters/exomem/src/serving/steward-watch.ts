@@ -60,6 +60,11 @@ export class StewardWatch implements AsyncDisposable {
 
   async #serve(client: Client): Promise<void> {
     const { signal } = this.#stop;
+    if (client.superblock.configured) {
+      // It grants groups, and there is nothing that it could take in from others.
+      for (; !signal.aborted; await surroundings.sleep(interval, signal)) client.check();
+      return;
+    }
     const over = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     let fence: () => void;
     const fenced = new Promise<void>((resolve) => {

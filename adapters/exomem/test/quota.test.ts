@@ -29,10 +29,19 @@ test('a principal gets what its quota allows, of memory, files and runs at once'
   await other.allocate(4 * MiB);
   await client.quotas.set('default', 5 * MiB);
   assert.equal((await other.client.quotas.get()).default, 5 * MiB);
-  while ((await code(other.allocate(2 * MiB))) !== 'QuotaExceeded') {
-    // It follows with its next heartbeat.
-    await sleep(20);
+  // It follows with its next heartbeat.
+  const tryMore = async () => await (await other.allocate(2 * MiB)).free();
+  while ((await code(tryMore())) !== 'QuotaExceeded') await sleep(20);
+  // Also if somebody writes another table in its place.
+  {
+    await using file = await memory.files.open('/.exomem/quotas');
+    const bytes = new Uint8Array(file.size);
+    await file.read(0, bytes);
+    const text = new TextDecoder().decode(bytes).replace(String(5 * MiB), String(9 * MiB));
+    await file.write(0, new TextEncoder().encode(text));
   }
+  while ((await code(tryMore())) !== 'none') await sleep(20);
+  await client.quotas.set('default', 5 * MiB);
   const application = await client.register();
   await application.allocate(4 * MiB);
   assert.is(await code(application.allocate(2 * MiB)), 'QuotaExceeded');
@@ -65,8 +74,24 @@ test('`exomem quota` sets and shows, and fsck tells who is over', async () => {
     [principal],
   );
   assert.match(await run('fsck'), /uses 8(\.\d+)? MiB, and its quota is 4 MiB/);
+  // The tools that show who has how much show it, too.
+  for (const command of ['members', 'map', 'top']) {
+    const once = command === 'top' ? ['--once'] : [];
+    assert.match(
+      await run(command, ...once),
+      /principal \d+ \(greedy\) uses 8(\.\d+)? MiB of its quota of 4 MiB: over/,
+    );
+    const [told] = JSON.parse(await run(command, ...once, '--json')).quotas.filter(
+      ({ over }: { over: boolean }) => over,
+    );
+    assert.equal([told.principal, told.limit], [principal, 4 * MiB]);
+  }
   await run('quota', 'set', String(principal), 'none');
   assert.equal(JSON.parse(await run('fsck', '--json')).overQuota, []);
+  // What is no table limits nobody, and that is said.
+  await memory.writeFile('/.exomem/quotas', new TextEncoder().encode('much'));
+  assert.is(JSON.parse(await run('fsck', '--json')).overQuota, null);
+  assert.match(await run('fsck'), /quotas is no table of quotas: it limits nobody/);
   for (const [whom, size, expected] of [
     ['nobody', '1M', 2],
     ['60000', '1M', 3],

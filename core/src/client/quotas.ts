@@ -85,6 +85,7 @@ export class Quotas {
   readonly #client: Client;
   #table: QuotaTable = { principals: {} };
   #inode: number | undefined;
+  #ctime: bigint | undefined;
   #stale = true;
   #setting = false;
 
@@ -103,7 +104,9 @@ export class Quotas {
 
   /** Something of the log was applied. */
   changed(state: NamespaceState): void {
-    if (quotaInode(state) !== this.#inode) this.#stale = true;
+    const inode = quotaInode(state);
+    if (inode !== this.#inode || (inode !== undefined && state.inodes.get(inode)?.ctime !== this.#ctime))
+      this.#stale = true;
   }
 
   /** Learns what has changed. A table that cannot be read limits nobody. */
@@ -121,9 +124,11 @@ export class Quotas {
 
   async #read(): Promise<QuotaTable> {
     const client = this.#client;
-    this.#inode = quotaInode(client.state);
-    if (this.#inode === undefined) return { principals: {} };
-    await using file = client.openFile(this.#inode);
+    const inode = quotaInode(client.state);
+    this.#inode = inode;
+    if (inode === undefined) return { principals: {} };
+    this.#ctime = client.state.inodes.get(inode)?.ctime;
+    await using file = client.openFile(inode);
     if (file.size > mostBytes) throw new ExomemError('Damaged', `${quotaPath} is no table of quotas`);
     const bytes = new Uint8Array(file.size);
     return parseQuotas(bytes.subarray(0, await file.read(0, bytes)));

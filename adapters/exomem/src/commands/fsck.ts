@@ -14,6 +14,7 @@ import {
   type QuotaTable,
   quotaInode,
   quotaLines,
+  quotaPath,
   run,
   type Session,
   type Transport,
@@ -48,6 +49,9 @@ export interface FsckFlags {
   readonly acceptLoss?: boolean;
 }
 
+/** Bytes that a file of quotas may have. */
+const mostQuotaBytes = 1024 * 1024;
+
 /** Something was damaged, and nothing is any more: as e2fsck has it. */
 const repaired = 1;
 
@@ -75,11 +79,16 @@ export async function fsck(context: Context, text: string | undefined, flags: Fs
       throw new ExomemError(problem.code, problem.message, { where: session.where, advice: problem.advice });
     const over = await overQuota(session, audit.image);
     if (output.json) {
-      output.value({ ...plain(audit, session.where), overQuota: over, ...(repair && plainRepair(repair, flags)) });
+      output.value({
+        ...plain(audit, session.where),
+        overQuota: over ?? null,
+        ...(repair && plainRepair(repair, flags)),
+      });
     } else {
       if (repair !== undefined) tellRepair(repair, flags, output);
       report(audit, output);
-      for (const { principal, used, limit } of over) {
+      if (over === undefined) output.line(`\n${quotaPath} is no table of quotas: it limits nobody`);
+      for (const { principal, used, limit } of over ?? []) {
         output.line(`\nprincipal ${principal} uses ${formatSize(used)}, and its quota is ${formatSize(limit!)}`);
       }
       if (audit.damaged) advise(audit.findings, flags, output);
@@ -92,22 +101,24 @@ export async function fsck(context: Context, text: string | undefined, flags: Fs
   }
 }
 
-/** Who has more than its quota. What cannot be read says nothing. */
-async function overQuota(session: Session, { tables }: RegionImage): Promise<QuotaLine[]> {
+/** Who has more than its quota; undefined: the file of quotas is there, and is none. */
+async function overQuota(session: Session, { tables }: RegionImage): Promise<QuotaLine[] | undefined> {
   if (tables?.log.begin === undefined) return [];
   const { geometry, log, members, principals } = tables;
   const inode = quotaInode(log.state);
   const file = inode === undefined ? undefined : log.state.inodes.get(inode);
-  const [extent] = file?.extents ?? [];
-  // It is written in one piece.
-  if (file === undefined || extent === undefined || file.size > extent.pages * geometry.pageSize) return [];
+  if (file === undefined) return [];
+  if (file.size > mostQuotaBytes) return undefined;
   const bytes = new Uint8Array(file.size);
-  await session.read(pageOffset(geometry, extent.page), bytes);
+  for (const { at, page, pages } of file.extents) {
+    const part = bytes.subarray(at * geometry.pageSize, (at + pages) * geometry.pageSize);
+    if (part.length > 0) await session.read(pageOffset(geometry, page), part);
+  }
   let table: QuotaTable;
   try {
     table = parseQuotas(bytes);
   } catch (error) {
-    if (isExomemError(error, 'Damaged')) return [];
+    if (isExomemError(error, 'Damaged')) return undefined;
     throw error;
   }
   const lines = Array.from(principals, (word, principal) => ({ principal, ...decodePrincipal(word) })).filter(

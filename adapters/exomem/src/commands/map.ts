@@ -12,6 +12,7 @@ import { paint, type Style } from '../command/output.js';
 import { formatSize } from '../command/quantity.js';
 import { type Owner, ownersOf } from '../map/owners.js';
 import { type Cell, paintCells, type Shade } from '../map/picture.js';
+import { quotasOf, quotaText } from './quota-lines.js';
 import { Roster } from './roster.js';
 
 /** Rows that a picture has at most where the terminal does not say how many there are. */
@@ -25,8 +26,12 @@ export async function map(context: Context, text: string | undefined): Promise<v
   const url = context.region(text);
   await using client = await context.look(url);
   const occupancy = await client.run(readOccupancy(client.geometry));
-  const owners = ownersOf(occupancy, await Roster.read(client));
-  if (output.json) return output.value({ ...plain(url, client, occupancy, owners), lock: await lockOf(client) });
+  const roster = await Roster.read(client);
+  const owners = ownersOf(occupancy, roster);
+  const quotas = await quotasOf(client, roster);
+  if (output.json) {
+    return output.value({ ...plain(url, client, occupancy, owners), lock: await lockOf(client), quotas });
+  }
   const { columns = Number(process.env['COLUMNS']) || 80, rows } = process.stdout;
   const width = Math.max(8, columns - margin);
   const height = rows === undefined ? mostRows : Math.max(4, rows - owners.length - 8);
@@ -48,6 +53,7 @@ export async function map(context: Context, text: string | undefined): Promise<v
   );
   const lock = await lockOf(client);
   if (lock !== undefined) output.line(lockLine(lock));
+  for (const quota of quotas) output.line(quota.over ? paint('red', quotaText(quota)) : quotaText(quota));
   output.line(
     paint('dim', `one place is ${formatSize(cellBytes)}; small letters, + and _: less than half of it in use`),
   );

@@ -2,6 +2,7 @@ import { type Client, type MemberLine, memberState, type PrincipalLine } from '@
 import type { Context } from '../command/context.js';
 import { paint, printable } from '../command/output.js';
 import { formatDuration, formatSize } from '../command/quantity.js';
+import { quotasOf, quotaText } from './quota-lines.js';
 import { isKept, keepOf, Roster } from './roster.js';
 
 interface Row {
@@ -28,11 +29,12 @@ export async function members(context: Context, text: string | undefined, flags:
   const { pageSize } = client.geometry;
   const orphans = orphansOf(roster);
   const applications = applicationsOf(roster, still, pageSize);
+  const quotas = await quotasOf(client, roster);
   const { lease } = client.superblock;
   if (output.json) {
     const { principals: _, ...pages } = usage;
     const shown = rows.map((row) => plain(row, still, pageSize));
-    output.value({ url, lease, pageSize, members: shown, applications, orphans, pages });
+    output.value({ url, lease, pageSize, members: shown, applications, orphans, pages, quotas });
     return;
   }
   if (rows.length === 0) output.line('nobody is there');
@@ -49,6 +51,7 @@ export async function members(context: Context, text: string | undefined, flags:
   for (const { principal, pages } of orphans) {
     output.line(`principal ${principal} has no member, and keeps ${pages} pages until a steward finds them`);
   }
+  for (const quota of quotas) output.line(quota.over ? paint('red', quotaText(quota)) : quotaText(quota));
   const share = usage.total === 0 ? 0 : Math.round((usage.free / usage.total) * 100);
   output.line(
     `${formatSize(usage.free * pageSize)} of ${formatSize(usage.total * pageSize)} free (${share} %),` +

@@ -1,7 +1,8 @@
-import { ExomemError, memberState, type QuotaLine, quotaLines } from '@exomem/core';
+import { ExomemError } from '@exomem/core';
 import type { Context } from '../command/context.js';
 import { paint, printable } from '../command/output.js';
 import { formatSize, parseSize } from '../command/quantity.js';
+import { namedQuotas } from './quota-lines.js';
 import { Roster } from './roster.js';
 
 /** Shows who may have how much, and has. */
@@ -10,19 +11,9 @@ export async function showQuotas(context: Context, region: string | undefined): 
   await using client = await context.look(context.region(region));
   const table = await client.quotas.get();
   const roster = await Roster.read(client);
-  const stewards = roster.members.filter(({ state, steward }) => state === memberState.active && steward);
-  const exempt = new Set(
-    roster.principals
-      .filter(({ member }) => stewards.some(({ slot }) => slot === member))
-      .map(({ principal }) => principal),
-  );
-  const lines = quotaLines(table, roster.principals, roster.usage, client.geometry.pageSize, exempt);
-  const nameOf = (line: QuotaLine): string => {
-    const { member } = roster.principals.find(({ principal }) => principal === line.principal)!;
-    return roster.members[member]?.label ?? '';
-  };
+  const lines = namedQuotas(client, roster, table);
   if (output.json) {
-    output.value({ default: table.default, principals: lines.map((line) => ({ ...line, name: nameOf(line) })) });
+    output.value({ default: table.default, principals: lines });
     return;
   }
   output.line(`default: ${table.default === undefined ? 'none' : formatSize(table.default)}`);
@@ -32,7 +23,7 @@ export async function showQuotas(context: Context, region: string | undefined): 
       ['PRINCIPAL', 'NAME', 'USES', 'QUOTA', ''],
       ...lines.map((line) => [
         String(line.principal),
-        printable(nameOf(line)),
+        printable(line.name),
         formatSize(line.used),
         line.limit === undefined ? 'none' : formatSize(line.limit),
         line.over ? paint('red', 'over') : '',

@@ -1,4 +1,5 @@
 import { type Client, type ClientEvent, memberState, type Occupancy, readOccupancy } from '@exomem/core';
+import { type NamedQuota, quotasOf } from '../commands/quota-lines.js';
 import { keepOf, Roster } from '../commands/roster.js';
 import { type Change, changesBetween } from './change.js';
 
@@ -61,6 +62,8 @@ export interface Sample {
   readonly log: { readonly index: number; readonly snapshot: number };
   readonly members: readonly MemberSample[];
   readonly applications: readonly ApplicationSample[];
+  /** Of those that have one. */
+  readonly quotas: readonly NamedQuota[];
   readonly events: readonly Happening[];
 }
 
@@ -135,6 +138,7 @@ export class Sampler implements Disposable {
         keep: keepOf(line.policy).value,
         held: roster.pages(line.principal) * pageSize,
       })),
+      quotas: await quotasOf(client, roster),
       events: this.#happened.splice(0),
     };
   }

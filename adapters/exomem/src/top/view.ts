@@ -1,6 +1,7 @@
 import type { ClientEvent, Operation } from '@exomem/core';
 import { columnsOf, printable } from '../command/output.js';
 import { formatDuration, formatSize } from '../command/quantity.js';
+import { quotaText } from '../commands/quota-lines.js';
 import type { Happening, Sample } from './sample.js';
 
 /** A line of the view, and whether it is to be noticed. */
@@ -9,12 +10,15 @@ export interface ViewLine {
   readonly look: 'plain' | 'title' | 'alarm' | 'faint';
 }
 
+/** Of a quota that is used up, or soon will be. */
+const nearly = 0.9;
+
 const plain = (text: string): ViewLine => ({ text, look: 'plain' });
 const title = (text: string): ViewLine => ({ text, look: 'title' });
 
 /** A sample in words, without the events. */
 export function linesOf(sample: Sample, url: string): ViewLine[] {
-  const { memory, rates, log, members, applications } = sample;
+  const { memory, rates, log, members, applications, quotas } = sample;
   const lines = [
     title(`exomem top  ${url}  ${clock(sample.at)}`),
     plain(
@@ -60,6 +64,10 @@ export function linesOf(sample: Sample, url: string): ViewLine[] {
     const [first, ...rest] = columnsOf([['APPLICATION', 'MEMBER', 'HOLDS', ''], ...shown], [0, 1, 2]);
     lines.push(plain(''), title(first!), ...rest.map(plain));
   }
+  // Who has room left in its quota need not be watched.
+  const near = quotas.filter(({ used, limit }) => used >= nearly * limit!);
+  if (near.length > 0) lines.push(plain(''), title('QUOTAS'));
+  for (const quota of near) lines.push({ text: quotaText(quota), look: quota.over ? 'alarm' : 'plain' });
   return lines;
 }
 

@@ -95,6 +95,18 @@ function* planOf(size: number, before: Audit, options: RepairOptions): Protocol<
   return { ...(plan ?? { mends: [], losses: [], after: before }), refused };
 }
 
+/** Whether less is damaged. What only names tell, where they could not be read before, was so before. */
+function isBetter(before: Audit, after: Audit): boolean {
+  const shown = ({ image }: Audit): boolean => image.tables?.log.complete ?? false;
+  const damage = ({ findings }: Audit): number => {
+    const all = ownDamage(findings);
+    return shown(before) || !shown(after) ? all.length : all.filter(({ oracle }) => !byNames.has(oracle)).length;
+  };
+  return damage(after) < damage(before);
+}
+/** Who needs names to say that something is damaged. */
+const byNames: ReadonlySet<string> = new Set(['I6', 'I8', 'tree', 'files', 'owners', 'counts', 'runs', 'principals']);
+
 /** What is wrong with the namespace that no word can put right. */
 function isLost(findings: readonly Finding[]): boolean {
   return ownDamage(findings).some(({ oracle }) => ofNamespace.has(oracle));
@@ -145,14 +157,25 @@ function* tryOut(
   const overlay = new Overlay();
   const mends: Mend[] = [];
   let rebuilt: Salvage | undefined;
+  let forsaken = false;
+  const forgone: Loss[] = [];
   let image = before.image;
   let findings = before.findings;
   for (let round = 0; round < rounds; round++) {
-    let next: readonly Mend[] = yield* overlay.through(cures(image, damageOf(findings), parts));
+    let next: readonly Mend[] = yield* overlay.through(cures(image, damageOf(findings), { parts, forsaken }));
     if (next.length === 0 && parts.includes('salvage') && rebuilt === undefined && isLost(findings)) {
       const patient = patientOf(image, damageOf(findings));
       if (patient !== undefined) rebuilt = yield* overlay.through(salvage(patient));
       next = rebuilt?.mends ?? [];
+    }
+    // Last of all, since those who are kept may lose memory: whose it is cannot be told.
+    if (next.length === 0 && parts.includes('salvage') && !forsaken && damageOf(findings).length > 0) {
+      forsaken = true;
+      next = yield* overlay.through(cures(image, damageOf(findings), { parts, forsaken }));
+    }
+    if (forsaken) {
+      const groups = next.filter(({ oracle }) => oracle === 'groups');
+      forgone.push(...groups.map(({ what }) => ({ what: `${what}: whose memory it was cannot be told` })));
     }
     if (next.length === 0) break;
     const changed = new Set<number>();
@@ -169,8 +192,8 @@ function* tryOut(
     ({ image, findings } = yield* overlay.through(auditRegion(size, options)));
     if (damageOf(findings).length === 0) break;
   }
-  const left = ownDamage(findings).length;
-  const { losses = [], refused } = rebuilt ?? {};
+  const { refused } = rebuilt ?? {};
+  const losses = [...(rebuilt?.losses ?? []), ...forgone];
   const after = { image, findings, damaged: damageOf(findings).length > 0 };
   if (refused !== undefined) {
     const plan = yield* planWithoutLoss(size, before, options);
@@ -179,17 +202,23 @@ function* tryOut(
   if (mends.length === 0) return undefined;
   // A namespace that can be read again may show what is wrong with words that it refers to: that was so before.
   if (rebuilt !== undefined && rebuilt.mends.length > 0) return isLost(findings) ? undefined : { mends, losses, after };
-  if (left >= ownDamage(before.findings).length || losesFiles(before.image, image)) return undefined;
+  if (!isBetter(before, after) || losesFiles(before.image, image)) return undefined;
   return { mends, losses, after };
 }
 
-function* cures(image: RegionImage, damage: readonly Finding[], parts: readonly Part[]): Protocol<Mend[]> {
+/** @param how `forsaken`: memory that cannot be told whose it is is nobody's, although somebody is kept */
+function* cures(
+  image: RegionImage,
+  damage: readonly Finding[],
+  { parts, forsaken }: { readonly parts: readonly Part[]; readonly forsaken: boolean },
+): Protocol<Mend[]> {
   const mends = parts.includes('superblock') ? cureSuperblock(image) : [];
   const { tables } = image;
   // What the tables are is known when the superblock is.
   if (mends.length > 0 || tables === undefined) return mends;
   const attended = isAttended(image);
-  const patient = patientOf(image, damage)!;
+  const known = patientOf(image, damage)!;
+  const patient = forsaken ? { ...known, deserted: true } : known;
   if (parts.includes('log')) mends.push(...(yield* cureLog(patient)));
   if (mends.length > 0 || !parts.includes('tables')) return mends;
   mends.push(...cureLock(patient), ...(yield* cureMembers(patient)), ...curePrincipals(patient));

@@ -1,3 +1,4 @@
+// deadline: 240s
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { assert, suite } from '@exomem/testing';
@@ -152,19 +153,13 @@ test('--repair on a file: what it did, what it would do, and by the exit code wh
   );
   // Only with losses accepted the namespace is rebuilt of what is left of it: here, of pages.
   assert.is((await exomem(['fsck', file, '--accept-loss'])).code, 2);
-  const would = await exomem(['fsck', file, '--repair', '--accept-loss', '--dry-run']);
-  assert.is(would.code, 1, would.stderr);
-  assert.match(String(would.stdout), /Would be lost\n {2}the (record|snapshot) of/);
   const rebuilt = await exomem(['fsck', file, '--repair', '--accept-loss', '--json']);
   assert.is(rebuilt.code, 1, rebuilt.stderr);
-  assert.ok(JSON.parse(String(rebuilt.stdout)).losses.length > 0);
-  assert.is((await exomem(['fsck', file])).code, 0);
+  assert.match(JSON.parse(String(rebuilt.stdout)).losses[0].what, /^the (record|snapshot) of/);
   {
     await using server = await Server.start(['--file', file]);
     const found = await server.run(['cat', '/lost+found/pages-0']);
     assert.ok(String(found.stdout).startsWith('x'.repeat(10_000)), found.stderr);
-    const refused = await server.run(['fsck', '--repair', '--accept-loss']);
-    assert.is(refused.code, 0, refused.stderr);
     await server.kill('SIGINT');
   }
   assert.is((await exomem(['fsck', file, '--dry-run'])).code, 2);

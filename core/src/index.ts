@@ -8,7 +8,7 @@ export * from './client/events.js';
 export * from './client/fate.js';
 export * from './client/file.js';
 export * from './client/heartbeat.js';
-export { HeldLock, lockBytes } from './client/locks.js';
+export { HeldLock, type LockState, lockBytes, readLock } from './client/locks.js';
 export type { ManyOptions } from './client/many.js';
 export * from './client/namespace.js';
 export * from './client/quotas.js';

@@ -28,14 +28,24 @@ test('a holder that is killed: the next one has it when it was declared dead, wi
   } catch (error) {
     assert.ok(isExomemError(error, 'DeadlineExceeded'), String(error));
   }
+  const stat = async () => JSON.parse(String((await server.run(['stat', '--json', '/locks/one'])).stdout)).lock;
+  const { held, token, member, pid } = await stat();
+  assert.equal([held, BigInt(token), member, pid], [true, first.token, first.slot, dying.child.pid]);
+  const text = String((await server.run(['stat', '/locks/one'])).stdout);
+  assert.match(text, new RegExp(`^lock +held by member ${first.slot} \\(.*process ${pid}\\), token ${token}$`, 'm'));
   const waiting = memory.lock('/locks/one');
   await dying.kill('SIGKILL');
   const mine = await waiting;
   assert.ok(mine.token > first.token);
+  assert.is((await stat()).token, String(mine.token));
   // Not before: which of two that wait comes first is not promised, and the other one holds it for good.
   await using other = new Running([server.url, '/locks/one'], {}, fixture('lock-holder.js'));
   await mine.release();
-  assert.ok((await holder(other)).token > mine.token);
+  const last = await holder(other);
+  assert.ok(last.token > mine.token);
+  assert.ok(await memory.client.kick(last.slot));
+  assert.equal(await stat(), { held: false, token: String(last.token) });
+  assert.match(String((await server.run(['stat', '/locks/one'])).stdout), /^lock +nobody holds it$/m);
 });
 
 test('a holder that is declared dead while it lives has lost it, and hears so', async () => {

@@ -1,8 +1,10 @@
 import { ExomemError, isExomemError } from '../errors.js';
 import type { Inode } from '../namespace/inode.js';
 import { surely } from '../policy/resolve.js';
-import { type LockPlace, lastTurn, releaseHold, takeHold } from '../protocol/hold.js';
+import { decodeHold, type LockPlace, lastTurn, releaseHold, takeHold } from '../protocol/hold.js';
+import type { MemberLine } from '../protocol/membership.js';
 import type { Protocol } from '../protocol/protocol.js';
+import { memberState } from '../region/words.js';
 import { load, write } from '../transport/step.js';
 import type { CallOptions } from '../transport/transport.js';
 import type { Client } from './client.js';
@@ -62,6 +64,34 @@ export class HeldLock implements AsyncDisposable {
       if (!isExomemError(error, 'Fenced')) throw error;
     });
   }
+}
+
+/** What there is to see of a lock by name. */
+export interface LockState {
+  /** Of whoever holds it, or held it last; 0 in its last 28 bits: nobody ever did. */
+  readonly token: bigint;
+  /** Who holds it, and is a member. Undefined: it can be taken. */
+  readonly holder: MemberLine | undefined;
+}
+
+/** Looks at the lock that a file is. Undefined: it is none. For whoever only looks, too. */
+export async function readLock(client: Client, inode: number): Promise<LockState | undefined> {
+  if (!isLock(client.state.inode(inode))) return undefined;
+  const bytes = new Uint8Array(lockBytes);
+  await using file = client.openFile(inode);
+  await file.read(0, bytes);
+  const { turn, slot, incarnation } = decodeHold(new DataView(bytes.buffer).getBigUint64(0, true));
+  const line = incarnation === 0 ? undefined : (await client.members()).members[slot];
+  const holds = line?.incarnation === incarnation && isActive(line);
+  return { token: tokenOf(inode, turn), holder: holds ? line : undefined };
+}
+
+function isActive({ state }: MemberLine): boolean {
+  return state === memberState.active || state === memberState.joining;
+}
+/** Another for each holder of a name, and higher than all before. */
+function tokenOf(inode: number, turn: number): bigint {
+  return (BigInt(inode) << 28n) | BigInt(turn);
 }
 
 /** Who waits in this client for a lock that this client has: one after the other. */
@@ -169,7 +199,7 @@ export class Locks {
       entered = true;
       const turn = await this.#wait(path, file, signal);
       if (turn === undefined) return undefined;
-      held = new HeldLock(path, (BigInt(inode) << 28n) | BigInt(turn), file, (one) => this.#give(one, turn));
+      held = new HeldLock(path, tokenOf(inode, turn), file, (one) => this.#give(one, turn));
       // Whoever removed the file meanwhile may have made another: the log tells, to its end.
       await this.client.refresh();
       if (file.orphan === undefined) {

@@ -1,3 +1,4 @@
+import { type LockState, readLock } from '@exomem/core';
 import type { Context } from '../command/context.js';
 import { printable } from '../command/output.js';
 import { formatSize } from '../command/quantity.js';
@@ -7,10 +8,12 @@ import { Regions } from './regions.js';
 export async function stat(context: Context, locations: string[]): Promise<number | undefined> {
   const { output } = context;
   await using regions = new Regions(context, { role: 'observer' });
-  return await regions.each(locations, async ({ namespace }, { path }) => {
+  return await regions.each(locations, async (client, { path }) => {
+    const { namespace } = client;
     const found = await namespace.statPath(path, { follow: path.endsWith('/') });
     const target = found.kind === 'symlink' ? namespace.readlinkOf(found.inode) : undefined;
-    if (output.json) return output.value({ path, ...plainStat(found), target });
+    const lock = found.kind === 'file' ? await readLock(client, found.inode) : undefined;
+    if (output.json) return output.value({ path, ...plainStat(found), target, lock: lock && plainLock(lock) });
     output.table([
       ['path', printable(path) + (target === undefined ? '' : ` -> ${printable(target)}`)],
       ['kind', found.kind],
@@ -24,6 +27,23 @@ export async function stat(context: Context, locations: string[]): Promise<numbe
       ['modified', timeOf(found.mtime)],
       ['changed', timeOf(found.ctime)],
       ...(found.owner === undefined ? [] : [['lifetime', `owner: ends with principal ${found.owner.principal}`]]),
+      ...(lock === undefined ? [] : [['lock', lockText(lock)]]),
     ]);
   });
+}
+
+function plainLock({ token, holder }: LockState): Record<string, unknown> {
+  return {
+    held: holder !== undefined,
+    token: String(token),
+    member: holder?.slot,
+    label: holder?.label,
+    pid: holder?.pid,
+  };
+}
+
+function lockText({ token, holder }: LockState): string {
+  if (holder === undefined) return 'nobody holds it';
+  const label = holder.label === '' ? '' : `${printable(holder.label)}, `;
+  return `held by member ${holder.slot} (${label}process ${holder.pid}), token ${token}`;
 }

@@ -1,4 +1,4 @@
-import { assert, suite } from '@exomem/testing';
+import { assert, code, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';
 import {
   atomic,
@@ -8,6 +8,7 @@ import {
   decodeSeat,
   encodeLetter,
   encodeRequest,
+  exchange,
   format,
   groupWordOffset,
   isExomemError,
@@ -37,8 +38,13 @@ async function region(bytes: number) {
   return { transport, session, open, seat, geometry };
 }
 
-/** Counts compareExchanges on the words of groups for users, of all lanes. */
-function exchanges(inner: Transport, from: number, to: number): { transport: Transport; count: () => number } {
+/** Counts steps, compareExchanges above all, on the words of groups for users, of all lanes. */
+function exchanges(
+  inner: Transport,
+  from: number,
+  to: number,
+  which: readonly string[] = ['compareExchange', 'fetchAdd'],
+): { transport: Transport; count: () => number } {
   let count = 0;
   const of = (offset: number) => {
     if (offset >= from && offset < to) count++;
@@ -50,10 +56,10 @@ function exchanges(inner: Transport, from: number, to: number): { transport: Tra
         const value = Reflect.get(target, key, target) as unknown;
         if (typeof value !== 'function') return value;
         return (...args: unknown[]) => {
-          if (key === 'compareExchange' || key === 'fetchAdd') of(args[0] as number);
+          if (which.includes(key as string)) of(args[0] as number);
           if (key === 'batch') {
             for (const step of args[0] as { op: string; offset: number }[]) {
-              if (step.op === 'compareExchange' || step.op === 'fetchAdd') of(step.offset);
+              if (which.includes(step.op)) of(step.offset);
             }
           }
           return (value as (...args: unknown[]) => unknown).apply(target, args);
@@ -121,6 +127,25 @@ test('no word of a group is changed by compareExchange', async () => {
   await a.close();
   await keeper.close();
   assert.is(count(), 0);
+});
+
+test('who has handed an application on writes none of its words by itself any more', async () => {
+  const { transport, session, open, geometry } = await region(8 * MiB);
+  const end = groupWordOffset(geometry, userGroups(geometry));
+  const { transport: counted, count } = exchanges(transport, geometry.groupOffset, end, ['write']);
+  const keeper = await open();
+  const [a, b] = [await open({ transport: counted }), await open()];
+  const application = await a.register({ keep: 3_600_000 });
+  const { offset } = await application.allocate(4096);
+  const at = groupWordOffset(geometry, Math.floor((offset - geometry.dataOffset) / 65_536));
+  await application.allocate(4096);
+  const before = count();
+  assert.ok(before > 0, 'as long as it acts for it');
+  await application.migrate(b.member);
+  const word = session.load(at) as bigint;
+  assert.is(await code(a.run(exchange(at, word, word))), 'Fenced');
+  assert.is(count(), before);
+  for (const client of [b, a, keeper]) await client.close();
 });
 
 test('what is written into a mailbox by mistake is passed over', async () => {

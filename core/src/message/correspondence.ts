@@ -71,7 +71,7 @@ export class Correspondence implements Coordinator {
       case 'batch':
         if (step === barrier) return (yield* this.exchange([], false)) as BatchAnswer;
         if (step.steps.some((one) => this.#isGroup(one))) return yield* this.#run(step);
-        return this.#line === undefined ? yield step : yield* this.#line.step(step);
+        return this.#line === undefined ? yield* this.#other(step) : yield* this.#line.step(step);
       case 'renew':
         yield step;
         // Whoever begins a new epoch asks next what became of what it did: that must be over.
@@ -94,11 +94,12 @@ export class Correspondence implements Coordinator {
   }
 
   /** Somebody else may act for a principal from now on. */
-  *#other(step: WordStep): Protocol<StepResult> {
+  *#other(step: WordStep | BatchStep): Protocol<StepResult> {
     try {
       return yield step;
     } finally {
-      if (this.#isPrincipal(step)) this.#own.clear();
+      const steps = step.op === 'batch' ? step.steps : [step];
+      if (steps.some((one) => one.op === 'compareExchange' && this.#isPrincipal(one))) this.#own.clear();
     }
   }
 

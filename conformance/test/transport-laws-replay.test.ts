@@ -80,7 +80,7 @@ test('a case that hangs is the one that is told', async () => {
     (candidate) => candidate.id === 'cut-while-renewing',
   )!;
   const message = await law.run().catch((error: Error) => error.message);
-  assert.match(message as string, 'a case hangs: nothing for 400 ms');
+  assert.match(message as string, 'a case hangs: nothing for 400 ms; no answer to renew');
   assert.match(message as string, /counterexample: \[\d/);
 });
 

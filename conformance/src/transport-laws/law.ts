@@ -8,6 +8,7 @@ import type { Effort } from './options.js';
 import { Hanging, soon, stopwatch } from './patience.js';
 import { transportPurposes } from './purpose.js';
 import type { SubjectRegion, TransportSubject } from './subject.js';
+import { UnderWay } from './under-way.js';
 
 /** How a law is written down. */
 export interface Draft {
@@ -55,6 +56,7 @@ async function runLaw(draft: Draft, subject: TransportSubject, effort: Effort): 
   const convict = (error: unknown): Error =>
     error instanceof SubjectUnfit ? error : LawBroken.of(draft, subject.name, error);
   const over = new AbortController();
+  const underWay = new UnderWay();
   let region: SubjectRegion | undefined;
   try {
     await effort.fitness();
@@ -67,7 +69,7 @@ async function runLaw(draft: Draft, subject: TransportSubject, effort: Effort): 
       region,
       bytes,
       connect: async (options) => {
-        const session = await connect.call(region, options);
+        const session = underWay.follow(await connect.call(region, options));
         ends.push(() => session.close());
         return session;
       },
@@ -75,9 +77,9 @@ async function runLaw(draft: Draft, subject: TransportSubject, effort: Effort): 
       defer: (end) => ends.push(end),
       property: (values, check, tell) =>
         // A case that hangs, or is made simpler, is to be told before the law counts as hanging.
-        holdProperty(draft, subject, { ...effort, patience: 0.4 * effort.patience }, { values, check, tell }),
+        holdProperty(draft, subject, { ...effort, patience: 0.4 * effort.patience, underWay }, { values, check, tell }),
     };
-    await soon(draft.check(trial), effort.patience, 'the law');
+    await soon(draft.check(trial), effort.patience, 'the law', underWay);
   } catch (error) {
     throw convict(error);
   } finally {
@@ -102,7 +104,9 @@ interface Property<T> {
 export async function holdProperty<T>(
   draft: { readonly id: string },
   subject: { readonly name: string },
-  effort: Pick<Effort, 'runs' | 'seed' | 'replay' | 'corpus' | 'command' | 'patience'>,
+  effort: Pick<Effort, 'runs' | 'seed' | 'replay' | 'corpus' | 'command' | 'patience'> & {
+    readonly underWay?: UnderWay;
+  },
   { values, check, tell = fc.stringify }: Property<T>,
 ): Promise<void> {
   const { patience } = effort;
@@ -111,7 +115,7 @@ export async function holdProperty<T>(
   const property = fc.asyncProperty(values, async (value) => {
     if (simplifying !== undefined && simplifying() > patience) return;
     try {
-      await soon(check(value), patience, 'a case');
+      await soon(check(value), patience, 'a case', effort.underWay);
     } catch (error) {
       simplifying = error instanceof Hanging ? () => Number.POSITIVE_INFINITY : (simplifying ?? stopwatch());
       throw error;

@@ -4,15 +4,21 @@ import { LawBroken } from './expect.js';
 /**
  * Nothing may hang: whatever takes longer than `patience` milliseconds is taken for hanging. The time for which this process
  * wanted to go on and was not let, because others had the processors, does not count: that says nothing of the subject.
+ * @param detail what is to be added to the sentence then
  */
-export async function soon<T>(work: Promise<T>, patience: number, what: string): Promise<T> {
+export async function soon<T>(
+  work: Promise<T>,
+  patience: number,
+  what: string,
+  detail: { toString(): string } = '',
+): Promise<T> {
   const spent = stopwatch();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     const look = (): void => {
       const left = patience - spent();
       if (left > 1) timer = setTimeout(look, left);
-      else reject(new Hanging(`${what} hangs: nothing for ${patience} ms`));
+      else reject(new Hanging(`${what} hangs: nothing for ${patience} ms${detail}`));
     };
     timer = setTimeout(look, patience);
   });

@@ -38,6 +38,8 @@ interface Kept {
 
 const appliance = new Appliance({ limits: { connections: 1024 } });
 const stewards = new Map<string, Kept>();
+/** Names of what was exposed for each region. */
+const exposed = new Map<string, string[]>();
 let regions = 0;
 
 async function open({ id, size, lease, steward, policy, apart }: Extract<Ask, { ask: 'open' }>): Promise<Answer> {
@@ -45,9 +47,15 @@ async function open({ id, size, lease, steward, policy, apart }: Extract<Ask, { 
   const rule = shippedPolicies.find((one) => one.name === (policy ?? 'atomic'));
   if (rule === undefined) throw new Error(`there is no policy ${policy}`);
   const options = { zeroed: true, lease, wait: Math.ceil(lease * 1.3), policy: rule };
+  const names = [name];
+  exposed.set(name, names);
   const data = expose(name, size);
-  // Tables, records and two snapshots of what fits into the data.
-  const url = apart ? await formatApart(data, expose(metadataOf(name), size / 2 + 2 ** 21), options) : data;
+  let url = data;
+  if (apart) {
+    names.push(`${name}.metadata`);
+    // Tables, records and two snapshots of what fits into the data.
+    url = await formatApart(data, expose(names[1]!, size / 2 + 2 ** 21), options);
+  }
   if (!apart) {
     const session = await tcp().connect(url, { clientId: new Uint8Array(16), lane: 0 });
     await run(format(size, options), { session, surroundings });
@@ -73,15 +81,13 @@ function expose(name: string, size: number): string {
   return appliance.url(name);
 }
 
-const metadataOf = (name: string): string => `${name}.metadata`;
-
 async function close({ id, name }: Extract<Ask, { ask: 'close' }>): Promise<Answer> {
   const kept = stewards.get(name);
   stewards.delete(name);
   await kept?.steward.stop();
   await kept?.client.close();
-  appliance.withdraw(name);
-  appliance.withdraw(metadataOf(name));
+  for (const one of exposed.get(name) ?? []) appliance.withdraw(one);
+  exposed.delete(name);
   return { id, name, url: '' };
 }
 

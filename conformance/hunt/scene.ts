@@ -76,10 +76,7 @@ export class Scene implements AsyncDisposable {
   async kill(client: Client): Promise<void> {
     this.#clients.delete(client);
     await this.#observer.kick(client.member.slot);
-    // What it has not published is lost with it.
-    await client.close().catch((error) => {
-      if (!isExomemError(error, 'Fenced')) throw error;
-    });
+    await endFenced(client);
   }
 
   /** Waits until everything is as it has to be. @throws `Fenced` if a client of the scene was declared dead. `held`: what those who live were told that they hold, in pages. */
@@ -136,7 +133,7 @@ export class Scene implements AsyncDisposable {
         // Taken for dead by mistake, on a machine that is busy.
         if (!isExomemError(error, 'Fenced') || attempt === 4) throw error;
         this.#clients.delete(client);
-        await client.close();
+        await endFenced(client);
       }
     }
   }
@@ -164,22 +161,34 @@ export class Scene implements AsyncDisposable {
     const { geometry } = client;
     const pages = Math.floor((userGroups(geometry) * geometry.groupPages * 3) / 4);
     const all = await client.allocate(pages * geometry.pageSize);
-    const bytes = new Uint8Array(all.length);
-    await all.read(0, bytes);
-    const at = bytes.findIndex((byte) => byte !== 0);
-    if (at >= 0) throw new Error(`a fresh page, at ${all.offset + at}, shows bytes of another`);
+    // In pieces: its heart beats between them.
+    const bytes = new Uint8Array(2 ** 20);
+    for (let from = 0; from < all.length; from += bytes.length) {
+      const piece = bytes.subarray(0, Math.min(bytes.length, all.length - from));
+      await all.read(from, piece);
+      const at = piece.findIndex((byte) => byte !== 0);
+      if (at >= 0) throw new Error(`a fresh page, at ${all.offset + from + at}, shows bytes of another`);
+    }
     await all.free();
   }
 
   /** Ends everybody, and takes the region away. */
   async close(): Promise<void> {
-    for (const client of this.#clients) await client.close();
+    // One that was taken for dead by mistake, on a machine that is busy, must not hide why the scene is closed.
+    for (const client of this.#clients) await endFenced(client);
     await this.#observer.close();
     await this.#ground.withdraw(this.#name);
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** Closes a client that was declared dead: what it has not published is lost with it. */
+async function endFenced(client: Client): Promise<void> {
+  await client.close().catch((error) => {
+    if (!isExomemError(error, 'Fenced')) throw error;
+  });
 }
 
 /** @throws where bytes are not those that were acknowledged. */

@@ -251,7 +251,8 @@ test('the appliance dies under a mount: I/O errors within the timeout, and unmou
     errno(unpublished.sync()),
   ]);
   assert.equal(new Set(answers), new Set(['EIO']), answers.join());
-  assert.ok(performance.now() - began < 15_000);
+  // An answer, on a machine that is busy, and no waiting without end.
+  assert.ok(performance.now() - began < 60_000);
   for (const one of [file, unpublished]) await one.close().catch(() => undefined);
   await mount.stop();
   assert.not(await isMounted(mount.dir));

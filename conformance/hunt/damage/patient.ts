@@ -162,8 +162,7 @@ export class Patient {
       const [, first, last = first] = /^the records? of index (\d+)(?: to (\d+))? (?:is|are) lost/.exec(what) ?? [];
       for (let index = Number(first); index <= Number(last); index++) gone.add(index);
     }
-    // Where the namespace could be read it is not rebuilt.
-    if (read.complete) {
+    if (read.complete && tables!.log.begin === whole.log.begin) {
       this.#demandWhole(image, 'what could be read is as it was');
       return;
     }

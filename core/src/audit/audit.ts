@@ -11,6 +11,7 @@ import { I10, I11 } from './oracles/growth.js';
 import { I1, I2, I3 } from './oracles/handles.js';
 import { I15 } from './oracles/lock.js';
 import { log } from './oracles/log.js';
+import { mail } from './oracles/mail.js';
 import { members } from './oracles/members.js';
 import { I6, I7, I8 } from './oracles/names.js';
 import { owners } from './oracles/owners.js';
@@ -38,6 +39,7 @@ export const oracles: readonly Oracle[] = [
   files,
   owners,
   counts,
+  mail,
   I1,
   I2,
   I3,

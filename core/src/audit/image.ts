@@ -15,6 +15,7 @@ import { type Counts, countPages } from './counts.js';
 import { type DataImage, readDataImage } from './data-image.js';
 import { type LockImage, readLock } from './lock-image.js';
 import { type LogImage, readLog } from './log-image.js';
+import { type MailImage, readMail } from './mail-image.js';
 import { type MemberImage, readMemberImages } from './member-image.js';
 import { NamedPages } from './named-pages.js';
 import { Standings } from './standing.js';
@@ -39,7 +40,7 @@ export interface RegionImage {
  * the namespace. Bad bytes are kept as they are; it throws what the session throws for good, and nothing else.
  *
  * The tables are read in the order in which nothing can look newer than what it must not be newer than, where others
- * change them meanwhile: words, then the principals that they name, then the members that these name, then the log.
+ * change them meanwhile: words, then the principals that they name, then mailboxes, then the members that these name, then the log.
  * @param size bytes of the region
  */
 export function* readImage(size: number): Protocol<RegionImage> {
@@ -53,10 +54,11 @@ export function* readImage(size: number): Protocol<RegionImage> {
   yield* fill(geometry.groupOffset, words);
   const principals = new BigUint64Array(geometry.principalSlots + 1);
   yield* fill(geometry.principalOffset, principals);
+  const mail = yield* readMail(geometry);
   const members = yield* readMemberImages(geometry);
   const lock = yield* readLock(geometry);
   const log = yield* readLog(geometry);
-  return { size, superblock, data, tables: new Tables({ geometry, words, principals, members, lock, log }) };
+  return { size, superblock, data, tables: new Tables({ geometry, words, principals, mail, members, lock, log }) };
 }
 
 /** Memory that answers at once: a region in this process, or a simulated one. */
@@ -92,6 +94,7 @@ interface Bytes {
   readonly geometry: Geometry;
   readonly words: Uint32Array;
   readonly principals: BigUint64Array;
+  readonly mail: MailImage | undefined;
   readonly members: readonly MemberImage[];
   readonly lock: LockImage;
   readonly log: LogImage;
@@ -104,6 +107,8 @@ export class Tables implements Bytes {
   readonly words: Uint32Array;
   /** By number; 0 is unused. */
   readonly principals: BigUint64Array;
+  /** Of a region of the variant `message`. */
+  readonly mail: MailImage | undefined;
   readonly members: readonly MemberImage[];
   readonly lock: LockImage;
   readonly log: LogImage;
@@ -112,10 +117,11 @@ export class Tables implements Bytes {
   #named: NamedPages | undefined;
   #counts: Counts | undefined;
 
-  constructor({ geometry, words, principals, members, lock, log }: Bytes) {
+  constructor({ geometry, words, principals, mail, members, lock, log }: Bytes) {
     this.geometry = geometry;
     this.words = words;
     this.principals = principals;
+    this.mail = mail;
     this.members = members;
     this.lock = lock;
     this.log = log;

@@ -227,7 +227,7 @@ const advices: readonly { readonly oracles: readonly string[]; readonly advice: 
       'it cannot be told whose memory that is while somebody is there who may be using it: run this again when nobody is (exomem members)',
   },
   {
-    oracles: ['superblock', 'gates', 'members', 'principals', 'I15'],
+    oracles: ['superblock', 'gates', 'members', 'principals', 'I15', 'mail'],
     advice: 'end who is there (exomem members), and run this again; or bring back the last image',
   },
 ];

@@ -10,6 +10,7 @@ import { cureGates } from './gates.js';
 import { cureGroups } from './groups.js';
 import { cureLock, underLock } from './lock.js';
 import { cureLog } from './log.js';
+import { cureMail } from './mail.js';
 import { cureMembers } from './members.js';
 import { type Mend, type Patient, placesOf } from './mend.js';
 import { Overlay } from './overlay.js';
@@ -226,6 +227,7 @@ function* cures(
   // them: another may only when nobody is.
   const granted = tables.geometry.mailboxBytes > 0;
   if (mends.length === 0 && !(granted && attended)) mends.push(...cureGroups(patient));
+  if (mends.length === 0) mends.push(...cureMail(patient, attended));
   if (mends.length === 0) mends.push(...cureGates(patient));
   return mends;
 }

@@ -15,8 +15,8 @@ export interface Fate {
     /** Files that end with their owner, by a path. */
     readonly files: readonly string[];
     /**
-     * Files that were open here and of which so many bytes were not flushed: what of them made the file longer, or filled a
-     * hole in it, is lost. `path`: if it has one.
+     * Files that were open here and have lost so many bytes: they made the file longer, or filled a hole in it, and were not
+     * flushed. What went into pages that the file had is in it. `path`: if it has one.
      */
     readonly unflushed: readonly { readonly path: string | undefined; readonly bytes: number }[];
     /** Applications that died with it. */

@@ -31,8 +31,14 @@ async function startAll(client: Client): Promise<void> {
   for (const one of anonymous) await one.free();
 }
 
-/** Milliseconds of an allocation where there is room, of the first that another has to give room for, and of those after. */
-async function round(appliance: ApplianceProcess): Promise<[number, number, number]> {
+/** Milliseconds after which who found no room no longer listens for others who look for some. */
+const quiet = 1500;
+
+/**
+ * Milliseconds of an allocation where there is room, of the first that another has to give room for, and of those after.
+ * @param pause milliseconds since the other was told that the region is full
+ */
+async function round(appliance: ApplianceProcess, pause: number): Promise<[number, number, number]> {
   const url = await appliance.open(regionBytes);
   const open = () => Client.open({ transport: tcp(), url, surroundings });
   const [asker, holder] = [await open(), await open()];
@@ -52,6 +58,7 @@ async function round(appliance: ApplianceProcess): Promise<[number, number, numb
   // The group that it has started itself is full.
   for (let n = 0; n < 2; n++) await allocate();
   await startAll(holder);
+  await surroundings.sleep(pause);
   const far: number[] = [];
   for (let n = 0; n < gifts; n++) far.push(await timed(allocate));
   await asker.close();
@@ -62,10 +69,14 @@ async function round(appliance: ApplianceProcess): Promise<[number, number, numb
 /** How long an allocation waits for a started group of another. */
 export async function run(): Promise<Row[]> {
   await using appliance = await ApplianceProcess.start();
-  await round(appliance);
-  const rounds: [number, number, number][] = [];
-  for (let n = 0; n < 7; n++) rounds.push(await round(appliance));
-  const row = (name: string, column: 1 | 2): Row => {
+  await round(appliance, 0);
+  const busy: [number, number, number][] = [];
+  const calm: [number, number, number][] = [];
+  for (let n = 0; n < 7; n++) {
+    busy.push(await round(appliance, 0));
+    calm.push(await round(appliance, quiet));
+  }
+  const row = (name: string, rounds: readonly (readonly [number, number, number])[], column: 1 | 2): Row => {
     const values = rounds.map((one) => one[column]);
     return {
       group,
@@ -79,5 +90,9 @@ export async function run(): Promise<Row[]> {
       ratio: median(rounds.map((one) => one[column] / one[0])),
     };
   };
-  return [row('the first allocation that another gives room for', 1), row('the ones after that, each', 2)];
+  return [
+    row('the first allocation that another gives room for, which found none itself just now', busy, 1),
+    row('the same, from another that has not asked for a while: heard at its next beat', calm, 1),
+    row('the ones after that, each', [...busy, ...calm], 2),
+  ];
 }

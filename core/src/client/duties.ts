@@ -11,7 +11,7 @@ import type { Orphans } from './orphans.js';
 import type { StewardEvent } from './steward.js';
 import { Vigil } from './vigil.js';
 
-/** Milliseconds after which who has looked for room is no longer expected to look for more. */
+/** Milliseconds after which others are no longer expected to look for room. */
 const pressedFor = 1000;
 
 /** Bytes that one round zeroes at most where free pages are to be zero. */
@@ -89,11 +89,15 @@ export class Duties {
   wish(wanted: Wanted): void {
     this.#wishes.push(wanted);
     // One group is given at a time, and who has none of its own left needs the next one soon.
-    if (wanted.kind !== wantedKind.migrate && wanted.pages > 0)
-      this.#pressedUntil = this.#client.surroundings.now() + pressedFor;
+    if (wanted.kind !== wantedKind.migrate && wanted.pages > 0) this.press();
   }
 
-  /** Whether others wait for room that they were just looking for here. */
+  /** The region is full, as far as one knows: for a while others may look for room here at any moment. */
+  press(): void {
+    this.#pressedUntil = this.#client.surroundings.now() + pressedFor;
+  }
+
+  /** Whether others wait for room that they were just looking for here, or are about to look. */
   get pressed(): boolean {
     return this.#client.surroundings.now() < this.#pressedUntil;
   }

@@ -88,6 +88,8 @@ export class NeighbourRoom implements Room {
       } catch (error) {
         const full = isExomemError(error, 'RegionFull') || isExomemError(error, 'Fragmented');
         if (!full || now() < this.#fullUntil) throw error;
+        // What is full for one is so for others: what one frees from here on they hear of soon.
+        duties.press();
         if (deadline === 0) {
           deadline = now() + this.#patience;
           // What our own files have taken ahead is the nearest.

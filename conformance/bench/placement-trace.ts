@@ -39,7 +39,7 @@ export type Lengths = 'powers of two' | 'any length';
  * @param course 0 up: each is another
  */
 export function makeTrace(lengths: Lengths, course = 0, blocks = 1000, requests = 20_000): Trace {
-  let state = 0x2545_f491 + 0x9e37 * course;
+  let state = Math.imul(0x2545_f491, 2 * course + 1);
   const random = (): number => {
     state ^= state << 13;
     state ^= state >>> 17;

@@ -4,7 +4,8 @@ import { leastRoom, replay, type Shape } from './placement-replay.js';
 import { type Lengths, makeTrace, readTrace, type Trace } from './placement-trace.js';
 import { median, type Row } from './row.js';
 
-const aim = 'at least 96 %';
+const least = 96;
+const aim = `at least ${least} %`;
 /** One course is full at a moment of its own, and comes out a hundredth higher or lower than another. */
 const courses = 3;
 
@@ -44,6 +45,12 @@ function rowsOf(name: string, traces: readonly Trace[], aimed: string): Row[] {
   );
   const [first, scattered] = [utilisation.get(firstFit)!, fragmentation.get(firstFit)!];
   const beside = (what: string) => `${what}: utilisation before the first refusal`;
+  // Of one course: each piece that is refused costs two looks at all groups, and there are thousands.
+  const inPieces = (): Row => ({
+    ...figure(group, by(lowFragmentation, 'in pieces', traces.slice(0, 1)), first),
+    name: beside(`${lowFragmentation.name}, in pieces as a file takes them`),
+    aim,
+  });
   return [
     ...placements.flatMap((placement): Row[] => [
       { ...figure(group, utilisation.get(placement)!, first), name: beside(placement.name), aim: aimed },
@@ -53,12 +60,7 @@ function rowsOf(name: string, traces: readonly Trace[], aimed: string): Row[] {
       },
     ]),
     { ...figure(group, utilised(traces, bareRefuses), first), name: beside('a bare best fit over single pages') },
-    {
-      // Of one course: each piece that is refused costs two looks at all groups, and there are thousands.
-      ...figure(group, by(lowFragmentation, 'in pieces', traces.slice(0, 1)), first),
-      name: beside(`${lowFragmentation.name}, in pieces as a file takes them`),
-      aim,
-    },
+    ...(median(utilisation.get(lowFragmentation)!) >= least ? [] : [inPieces()]),
   ];
 }
 

@@ -48,7 +48,7 @@ export async function falseAlarms(options: FalseAlarmOptions): Promise<boolean> 
     });
   };
   const holdAll = async (at: number) => {
-    for (const subject of await subjects()) for (const law of lawsOf(subject, at)) await hold(nameOf(subject), law, at);
+    for (const { name, laws } of await subjects()) for (const law of laws(at)) await hold(name, law, at);
   };
   let next = seed;
   await Promise.all(
@@ -61,7 +61,7 @@ export async function falseAlarms(options: FalseAlarmOptions): Promise<boolean> 
   );
   let full = 0;
   for (let run = 0; run < runs; run++) {
-    for (const subject of await subjects()) {
+    for (const { subject } of await subjects()) {
       const report = await conform(subject, { seed: seed + run });
       full++;
       alarms += report.failed;
@@ -75,21 +75,27 @@ export async function falseAlarms(options: FalseAlarmOptions): Promise<boolean> 
   return alarms === 0;
 }
 
-async function subjects(): Promise<Subject[]> {
-  const transports = Object.entries(shippedTransports).map(async ([name, make]): Promise<Subject> => {
-    const module = make((same) => same);
-    return { kind: 'transport', transport: await transportSubject(module, name) };
-  });
-  return [...(await Promise.all(transports)), ...policies.map((policy): Subject => ({ kind: 'policy', policy }))];
+interface Held {
+  readonly name: string;
+  readonly subject: Subject;
+  /** With little effort. */
+  laws(seed: number): Law[];
 }
 
-const nameOf = (subject: Subject): string =>
-  subject.kind === 'transport' ? subject.transport.name : subject.kind === 'policy' ? subject.policy.name : 'mount';
-
-function lawsOf(subject: Subject, seed: number): Law[] {
-  if (subject.kind === 'transport') return transportLaws(subject.transport, { ...little, seed });
-  if (subject.kind === 'mount') return [];
-  const laws = policyLaws(subject.policy, { seed, schedules: 10, corpus: [] });
-  // Where that is a search it is the same with every seed: the full runs have it.
-  return subject.policy.policy === atomic ? laws.filter(({ id }) => id !== 'exhaustive') : laws;
+async function subjects(): Promise<Held[]> {
+  const transports = Object.entries(shippedTransports).map(async ([name, make]): Promise<Held> => {
+    const transport = await transportSubject(
+      make((same) => same),
+      name,
+    );
+    const laws = (seed: number): Law[] => transportLaws(transport, { ...little, seed });
+    return { name, subject: { kind: 'transport', transport }, laws };
+  });
+  const held = policies.map((policy): Held => {
+    // What is searched is the same with every seed: the full runs have it.
+    const laws = (seed: number): Law[] =>
+      policyLaws(policy, { seed, schedules: 10, corpus: [] }).filter(({ id }) => id !== 'exhaustive');
+    return { name: policy.name, subject: { kind: 'policy', policy }, laws };
+  });
+  return [...(await Promise.all(transports)), ...held];
 }

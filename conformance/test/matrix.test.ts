@@ -1,4 +1,4 @@
-// deadline: 300s
+// deadline: 600s
 import { checkHistory, type HistoryEvent, recorded } from '@exomem/conformance';
 import { assert, suite } from '@exomem/testing';
 import { createRegion, sharedArrayBuffer } from '@exomem/transport-shared-array-buffer';

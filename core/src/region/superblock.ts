@@ -294,7 +294,12 @@ function policyNameOf(bytes: Uint8Array): string {
 
 function checkGeometry(g: Geometry, size: number): void {
   for (const [field] of geometryFields) if (!Number.isSafeInteger(g[field])) throw damagedGeometry(field, g[field]);
-  if (g.regionBytes > size) throw damagedGeometry('regionBytes', g.regionBytes);
+  if (g.regionBytes > size) {
+    throw new ExomemError(
+      'Damaged',
+      `the region has ${g.regionBytes} bytes, and ${size} of them are there: the rest is cut off`,
+    );
+  }
   if (g.pageSize < 4096 || (g.pageSize & (g.pageSize - 1)) !== 0) throw damagedGeometry('pageSize', g.pageSize);
   if (g.groupPages < 1 || g.groupPages > 16) throw damagedGeometry('groupPages', g.groupPages);
   if (g.memberSlots < 1 || g.memberSlots > 65_535) throw damagedGeometry('memberSlots', g.memberSlots);

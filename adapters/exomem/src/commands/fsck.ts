@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto';
 import {
   countUsage,
   decodePrincipal,
+  type ErrorCode,
   ExomemError,
+  errorTable,
   formatPairUrl,
   isExomemError,
   memberState,
@@ -49,6 +51,13 @@ export interface FsckFlags {
   readonly acceptLoss?: boolean;
 }
 
+/** What to do about a region of which no superblock says what it is. */
+const unreadable: Partial<Record<ErrorCode, string>> = {
+  NotFormatted:
+    'is it this file? If a region was here, its superblock and the copy of that are gone, and only an image brings it back: exomem serve --load IMAGE',
+  Damaged: 'nothing here can be repaired; an image brings it back: exomem serve --load IMAGE',
+};
+
 /** Bytes that a file of quotas may have. */
 const mostQuotaBytes = 1024 * 1024;
 
@@ -75,8 +84,12 @@ export async function fsck(context: Context, text: string | undefined, flags: Fs
       : undefined;
     const audit = repair?.after ?? (await run(auditRegion(session.size, options), bench));
     const { problem } = audit.image.superblock.main;
-    if (audit.image.tables === undefined && problem !== undefined)
-      throw new ExomemError(problem.code, problem.message, { where: session.where, advice: problem.advice });
+    if (audit.image.tables === undefined && problem !== undefined) {
+      // Who repairs a region is not told to format it, nor not to write to it.
+      const usual = problem.advice === errorTable[problem.code].advice;
+      const advice = (usual ? unreadable[problem.code] : undefined) ?? problem.advice;
+      throw new ExomemError(problem.code, problem.message, { where: session.where, advice });
+    }
     const over = await overQuota(session, audit.image);
     if (output.json) {
       output.value({

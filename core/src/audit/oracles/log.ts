@@ -53,7 +53,7 @@ export const log = overTables(
           found.damage(`slot ${slot} has a record of index ${index}, and the log ends at ${log.end}`, where, place);
       } else if (lap === expected - 1 && (address !== 0 || index === logSlots)) {
         // Index 0 there has never been: its slot is empty in the first lap.
-        behind++;
+        if (address !== 0) behind++;
       } else {
         found.damage(`slot ${slot} has lap ${lap}, and index ${index} is of lap ${expected}`, where, place);
       }

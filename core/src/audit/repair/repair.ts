@@ -134,7 +134,7 @@ const ofNamespace: ReadonlySet<string> = new Set([
 function refusalOf({ image }: Audit): string | undefined {
   if (image.tables === undefined) return 'no superblock says what this region is';
   if (!isAttended(image)) return undefined;
-  return 'members are there, and have read what cannot be read any more: each would go on with another namespace';
+  return 'members are there, and have read what cannot be read any more. Their next snapshot brings it back; a rebuilt namespace would be another than theirs';
 }
 
 function* planWithoutLoss(size: number, before: Audit, options: RepairOptions): Protocol<Plan | undefined> {

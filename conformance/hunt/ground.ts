@@ -48,12 +48,12 @@ export class Ground implements AsyncDisposable {
   }
 
   /** A new region of `size` bytes, known to be zero. */
-  region(size: number, steward: boolean, policy?: string): Promise<Answer> {
+  region(size: number, steward: boolean, policy?: string, lease = this.lease): Promise<Answer> {
     return this.#ask({
       id: ++this.#asked,
       ask: 'open',
       size,
-      lease: this.lease,
+      lease,
       steward,
       policy: policy ?? this.#policy,
       apart: this.#apart,

@@ -149,7 +149,8 @@ class Hunt {
   async case(place: Place): Promise<number> {
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.#attempt(place);
+        // A machine that is so busy is given more time.
+        return await this.#attempt(place, this.#ground.lease * 2 ** attempt);
       } catch (error) {
         // The witnesses, too, may be taken for dead; nobody declares them dead but by the clock.
         const mistaken = error instanceof FalseSuspicion || isExomemError(error, 'Fenced');
@@ -159,9 +160,9 @@ class Hunt {
     }
   }
 
-  async #attempt(place: Place): Promise<number> {
+  async #attempt(place: Place, lease: number): Promise<number> {
     const { operation } = place;
-    await using scene = await Scene.open(this.#ground, { steward: operation.keeper === 'steward' });
+    await using scene = await Scene.open(this.#ground, { steward: operation.keeper === 'steward', lease });
     if (operation.keeper === 'member') await scene.join('keeper');
     const given = await operation.before?.(scene);
     const victim = await this.#nursery.take();

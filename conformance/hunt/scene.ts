@@ -17,6 +17,8 @@ export interface SceneOptions {
   readonly steward: boolean;
   /** Whose coordination rules the region; `atomic` unless given. */
   readonly policy?: string;
+  /** Milliseconds, unless as elsewhere on the ground. */
+  readonly lease?: number;
 }
 
 /** Where regions come from. */
@@ -44,7 +46,7 @@ export class Scene implements AsyncDisposable {
   }
 
   static async open(ground: Place, options: SceneOptions): Promise<Scene> {
-    const opened = await ground.region(options.bytes ?? regionBytes, options.steward, options.policy);
+    const opened = await ground.region(options.bytes ?? regionBytes, options.steward, options.policy, options.lease);
     const { url } = opened;
     return new Scene(
       ground,

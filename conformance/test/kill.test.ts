@@ -1,4 +1,4 @@
-// deadline: 300s
+// deadline: 600s
 import { assert, suite } from '@exomem/testing';
 import { kill } from '../hunt/kill.js';
 import { operations } from '../hunt/operations/index.js';

@@ -545,8 +545,10 @@ export const mutants: readonly Mutant[] = [
     slow: true,
     answer: (step, result, { name, plot, identities }) => {
       const mine = identities.at(-1)!;
-      const looks = step.op === 'load' && step.offset === principalWordOffset(plot.geometry, 1);
-      return looks && name === 'B' && mine.principal === 1 ? mine.word : result;
+      // It reads the table, and the principal behind it.
+      if (name !== 'B' || mine.principal !== 1 || step.op !== 'batch' || step.steps[0]?.op !== 'read') return result;
+      const own = principalWordOffset(plot.geometry, 1);
+      return (result as BatchAnswer).map((word, at) => (step.steps[at]!.offset === own ? mine.word : word));
     },
   },
   {

@@ -1,3 +1,4 @@
+// deadline: 600s
 import { assert, suite } from '@exomem/testing';
 import { convict, mutants } from '../hunt/exhaustive/mutants.js';
 import { searches } from '../hunt/exhaustive/searches/index.js';

@@ -25,7 +25,7 @@
  *
  * And without a process or a network, every way that small worlds can go:
  *
- *   exhaustive [NAME ...] [--limit STATES] [--mutants] [--path WAY]
+ *   exhaustive [NAME ...] [--limit STATES] [--mutants] [--path WAY] [--table]
  *   policies [NAME ...] [--limit STATES]      allocation policies by themselves, with larger meetings than the laws have
  */
 import { parseArgs } from 'node:util';
@@ -62,6 +62,7 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string' },
     mutants: { type: 'boolean' },
     path: { type: 'string' },
+    table: { type: 'boolean' },
     law: { type: 'string', multiple: true },
     seconds: { type: 'string' },
     trace: { type: 'string' },
@@ -195,7 +196,12 @@ const hunts: Record<string, () => Promise<boolean>> = {
     }),
   policies: async () => policies(names, { limit: number(values.limit), tell: (line) => console.log(line) }),
   exhaustive: async () =>
-    exhaustive(names, { limit: number(values.limit), mutants: values.mutants, path: values.path }),
+    exhaustive(names, {
+      limit: number(values.limit),
+      mutants: values.mutants,
+      path: values.path,
+      table: values.table,
+    }),
 };
 
 if (what === undefined || hunts[what] === undefined) {

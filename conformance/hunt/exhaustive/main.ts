@@ -1,4 +1,5 @@
 import { convict, mutants } from './mutants.js';
+import { boundOf, isTrue, readRecord, rowOf, writeRow } from './record.js';
 import { searches } from './searches/index.js';
 import { explore, story } from './subject.js';
 
@@ -7,11 +8,15 @@ export interface ExhaustiveHunt {
   readonly mutants?: boolean;
   /** The way that is to be gone once more: numbers with dots between them. */
   readonly path?: string;
+  /** What comes out is written into `docs/proofs.md`. */
+  readonly table?: boolean;
 }
 
 /**
- * `npm run hunt -- exhaustive [NAME ...] [--limit N] [--mutants] [--path WAY]`: goes every way that small worlds can go, with the
- * shipped protocols; with `--mutants`, with broken ones, each of which a search must find. Whether all is as it must be.
+ * `npm run hunt -- exhaustive [NAME ...] [--limit N] [--mutants] [--path WAY] [--table]`: goes every way that small worlds can
+ * go, with the shipped protocols; with `--mutants`, with broken ones, each of which a search must find; with `--table`, those
+ * whose rows in `docs/proofs.md` are not true any more, or those that are named, and writes the rows. Whether all is as it must
+ * be.
  */
 export function exhaustive(names: readonly string[], options: ExhaustiveHunt = {}): boolean {
   const chosen = <T extends { name: string }>(all: readonly T[]): readonly T[] => {
@@ -39,6 +44,7 @@ export function exhaustive(names: readonly string[], options: ExhaustiveHunt = {
   }
   for (const subject of chosen(searches)) {
     if (path !== undefined) return again(subject, path);
+    if (options.table && names.length === 0 && isTrue(subject, readRecord().get(subject.name))) continue;
     const progress = ({ states, milliseconds }: { states: number; milliseconds: number }): void =>
       console.error(`  ${subject.name}: ${states} states after ${Math.round(milliseconds / 1000)} s`);
     const { searched, found } = explore(subject, { limit: limit ?? subject.limit, progress });
@@ -49,25 +55,20 @@ export function exhaustive(names: readonly string[], options: ExhaustiveHunt = {
       console.log(`  again: npm run hunt -- exhaustive ${subject.name} --path ${found.path.join('.')}`);
       continue;
     }
+    if (options.table) {
+      const row = rowOf(subject, searched!);
+      writeRow(row, searches[searches.indexOf(subject) - 1]?.name);
+      console.log(row.join(' | '));
+      continue;
+    }
     const { states, steps, ends, depth, histories, milliseconds, complete } = searched!;
     const bound = boundOf(subject);
     const how = complete ? 'complete' : 'a bounded hunt, stopped by its limit';
     const seconds = (milliseconds / 1000).toFixed(1);
     const size = `${states} states, ${steps} steps, ${histories} histories, ${ends} ends, ${depth} steps to the farthest`;
-    console.log(`${subject.name}: ${size}, ${bound}, ${seconds} s, ${how}`);
+    console.log(`${subject.name}: ${size}, at most ${bound}, ${seconds} s, ${how}`);
   }
   return well;
-}
-
-/** How much may go wrong, in words. */
-function boundOf({
-  bound: { crashes, losses, restarts = 0, ticks = 0, expiries = 0 },
-}: (typeof searches)[number]): string {
-  const parts = [`at most ${crashes} deaths`, `${losses} lost replies`];
-  if (restarts > 0) parts.push(`${restarts} restarts`);
-  if (ticks > 0) parts.push(`${ticks} ticks`);
-  if (expiries > 0) parts.push(`${expiries} holders passed over too early`);
-  return parts.join(', ');
 }
 
 /** Goes one way again, and says what happens. */

@@ -65,6 +65,8 @@ export interface PlotOptions {
   readonly exclusion?: 'revoke' | 'wait';
   /** The table is changed under the lock. */
   readonly locked?: boolean;
+  /** Bytes of the redo slots of a member. Default 512. */
+  readonly redoBytes?: number;
   /** Milliseconds. A plot with a lease has a clock; who watches waits for so long, by its own clock. */
   readonly lease?: number;
   readonly wait?: number;
@@ -301,7 +303,7 @@ function smallest(options: PlotOptions): Geometry {
     locked = false,
     policy = atomic,
   } = options;
-  const redoBytes = locked ? 512 : 0;
+  const redoBytes = locked ? (options.redoBytes ?? 512) : 0;
   const mailboxes = policy.feature === incompatible.message;
   const key = [groups, groupPages, reserve, members, principals, logSlots, arenaBytes, redoBytes, mailboxes].join();
   const known = geometries.get(key);

@@ -50,8 +50,8 @@ export const lockedSearches: readonly Subject[] = [
   },
   {
     name: 'lock-lost',
-    what: 'under the lock, A allocates and frees, B allocates; a reply of either is lost; who waits passes the other over as if it had stopped, once',
-    bound: { crashes: 0, losses: 1, expiries: 1 },
+    what: 'under the lock, A allocates and frees, B allocates; a reply of either is lost, late or never',
+    bound: { crashes: 0, losses: 1 },
     make: (options) =>
       locking(options, {}, (plot) => {
         const [a, b] = [plot.actor('A'), plot.actor('B')];
@@ -75,34 +75,35 @@ export const lockedSearches: readonly Subject[] = [
   },
   {
     name: 'lock-redo',
-    what: 'under the lock, A takes a run; B and C each want a page, and do what A had committed if it stands still; two of the three die anywhere',
-    bound: { crashes: 2, losses: 0, expiries: 1 },
+    what: 'under the lock, A takes a run; B wants a page, C looks, and each does what another had committed who stands still; A and B die anywhere',
+    bound: { crashes: 2, losses: 0 },
     make: (options) =>
       locking(options, { ...four, groups: 3 }, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
         a.allocates(2);
         b.allocates(1);
-        c.allocates(1);
-        for (const { simulated } of [a, b, c]) plot.mortal.add(simulated);
+        c.discovers();
+        for (const { simulated } of [a, b]) plot.mortal.add(simulated);
       }),
   },
   {
     name: 'lock-redo-lost',
-    what: 'under the lock, A takes a run and stops; B and C each want a page, and do what A had committed; a reply of B is lost, late or never',
+    what: 'under the lock, A frees a page and dies anywhere; B and C look, and do what A had committed; a reply of B is lost, late or never; who waits passes a holder over as if it had stopped, once',
     bound: { crashes: 1, losses: 1, expiries: 1 },
     make: (options) =>
-      locking(options, { ...four, groups: 3 }, (plot) => {
+      locking(options, four, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
-        a.allocates(2);
-        b.allocates(1);
-        c.allocates(1);
+        plot.prepare(a.allocates(1));
+        a.frees();
+        b.discovers();
+        c.discovers();
         plot.mortal.add(a.simulated);
         plot.lossy.add(b.simulated);
       }),
   },
   {
     name: 'lock-adopt',
-    what: 'under the lock, A, an application, frees a page; B declares it dead at any time, adopts it and allocates a page of it; A dies anywhere; C wants a page',
+    what: 'under the lock, A, an application, frees a page; B declares it dead at any time and adopts it; C looks; who waits passes a holder over as if it had stopped, once; A dies anywhere',
     bound: { crashes: 1, losses: 0, expiries: 1 },
     make: (options) =>
       locking(options, { ...four, groupPages: 2 }, (plot) => {
@@ -110,8 +111,8 @@ export const lockedSearches: readonly Subject[] = [
         plot.prepare(a.allocates(1));
         plot.prepare(a.allocates(1));
         a.frees();
-        b.recovers(0).adopts(1).allocatesInApplication(1);
-        c.allocates(1);
+        b.recovers(0).adopts(1);
+        c.discovers();
         plot.mortal.add(a.simulated);
       }),
   },
@@ -159,15 +160,14 @@ export const lockedSearches: readonly Subject[] = [
   },
   {
     name: 'lock-torn',
-    what: 'under the lock, A takes a run and frees it, B takes one; redo records are written and read a part at a time; A dies anywhere, a reply of A is lost',
-    bound: { crashes: 1, losses: 1 },
+    what: 'under the lock, A takes a run and frees it, B takes one; redo records are written and read a part at a time; A dies anywhere',
+    bound: { crashes: 1, losses: 0 },
     make: (options) =>
-      locking(options, { recordGrain: 40 }, (plot) => {
+      locking(options, { recordGrain: 48, redoBytes: 256 }, (plot) => {
         const [a, b] = [plot.actor('A'), plot.actor('B')];
         a.allocates(2).frees();
         b.allocates(2);
         plot.mortal.add(a.simulated);
-        plot.lossy.add(a.simulated);
       }),
   },
   {
@@ -185,7 +185,7 @@ export const lockedSearches: readonly Subject[] = [
   },
   {
     name: 'lock-give',
-    what: 'under the lock, A gives a group with its file in it to B, which looks at its words and allocates; A is declared dead by C at any time and recovered; A dies anywhere',
+    what: 'under the lock, A gives a group with its file in it to B, which looks at its words; A is declared dead by C at any time and recovered; A dies anywhere',
     bound: { crashes: 1, losses: 0 },
     make: (options) =>
       locking(options, { ...four, groupPages: 4, reserve: 2 }, (plot) => {
@@ -193,7 +193,7 @@ export const lockedSearches: readonly Subject[] = [
         plot.prepare(a.names('f', 2));
         for (const one of [b, c]) plot.prepare(one.catchesUp());
         a.givesRoom(2, 1);
-        b.discovers().allocates(1);
+        b.discovers();
         c.recovers(0).scrubs();
         plot.mortal.add(a.simulated);
       }),
@@ -228,15 +228,14 @@ export const lockedSearches: readonly Subject[] = [
   },
   {
     name: 'lock-wait',
-    what: 'nobody can be shut out; under the lock, A takes a run and frees it, B declares it dead at any time, recovers it, takes a run and looks for words of the dead; A dies anywhere, a reply of A is lost',
-    bound: { crashes: 1, losses: 1, expiries: 1 },
+    what: 'nobody can be shut out; under the lock, A takes a run and frees it, B declares it dead at any time, recovers it, takes a run and looks for words of the dead; who waits passes the other over as if it had stopped, once; A dies anywhere',
+    bound: { crashes: 1, losses: 0, expiries: 1 },
     make: (options) =>
       locking(options, { exclusion: 'wait' }, (plot) => {
         const [a, b] = [plot.actor('A'), plot.actor('B')];
         a.allocates(2).frees();
         b.recovers(0).allocates(2).scrubs();
         plot.mortal.add(a.simulated);
-        plot.lossy.add(a.simulated);
       }),
   },
 ];

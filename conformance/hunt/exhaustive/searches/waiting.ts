@@ -83,7 +83,7 @@ export const waitingSearches: readonly Subject[] = [
     name: 'wait-recoverer',
     what: 'nobody can be shut out; A, which held a page and a file, is dead; B recovers it, C declares B dead at any time, recovers it, and A; B dies anywhere, a reply of B is lost',
     bound: { crashes: 1, losses: 1 },
-    limit: 20_000,
+    limit: 4_000_000,
     make: (options) =>
       waiting(options, { members: 4, principals: 4, groupPages: 4, reserve: 2, groups: 2 }, (plot) => {
         const [a, b, c] = [plot.actor('A'), plot.actor('B'), plot.actor('C')];
@@ -198,7 +198,7 @@ export const waitingSearches: readonly Subject[] = [
     name: 'wait-adopt-chain',
     what: 'nobody can be shut out; A, which holds a run, frees it; B declares it dead and adopts its application, C declares B dead at any time and adopts it again; one of the three dies anywhere',
     bound: { crashes: 1, losses: 0 },
-    limit: 3_000_000,
+    limit: 12_000_000,
     make: (options) =>
       waiting(options, { members: 4, principals: 4, groups: 2, groupPages: 1 }, (plot) => {
         const [a, b, c] = [plot.actor('A', { policy: keepForever }), plot.actor('B'), plot.actor('C')];

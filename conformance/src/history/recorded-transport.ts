@@ -5,7 +5,7 @@ import {
   type CallOptions,
   type Capabilities,
   ExomemError,
-  type MemberBinding,
+  ForwardingSession,
   type MemoryStep,
   notRun,
   type Session,
@@ -15,69 +15,67 @@ import type { HistoryEvent } from './event.js';
 import { type HistoryCall, HistoryRecorder } from './recorder.js';
 
 /** Takes down what it does to whole words. */
-class RecordedSession implements Session {
-  readonly capabilities: Capabilities;
-  readonly #inner: Session;
+class RecordedSession extends ForwardingSession {
+  readonly #capabilities: Capabilities;
   readonly #recorder: HistoryRecorder;
   readonly #client: string;
   readonly #take: (event: HistoryEvent) => void;
 
   constructor(inner: Session, client: string, take: (event: HistoryEvent) => void) {
-    this.#inner = inner;
+    super(inner);
     this.#client = client;
     this.#take = take;
     this.#recorder = new HistoryRecorder(client, take);
     // What is called without a call cannot be taken down, and a call that is takes a promise.
-    this.capabilities = { ...inner.capabilities, synchronous: false, mapped: false };
+    this.#capabilities = { ...inner.capabilities, synchronous: false, mapped: false };
   }
 
-  get size(): number {
-    return this.#inner.size;
-  }
-  get epoch(): number {
-    return this.#inner.epoch;
-  }
-  get where(): string {
-    return this.#inner.where;
+  override get capabilities(): Capabilities {
+    return this.#capabilities;
   }
 
-  load(offset: number, options?: CallOptions): Awaitable<bigint> {
-    return this.#recorder.record({ op: 'read', offset }, () => this.#inner.load(offset, options), String);
+  override load(offset: number, options?: CallOptions): Awaitable<bigint> {
+    return this.#recorder.record({ op: 'read', offset }, () => super.load(offset, options), String);
   }
-  async read(offset: number, target: Uint8Array, options?: CallOptions): Promise<void> {
-    if (!whole(offset, target)) return this.#inner.read(offset, target, options);
+  override async read(offset: number, target: Uint8Array, options?: CallOptions): Promise<void> {
+    if (!whole(offset, target)) return super.read(offset, target, options);
     const call: HistoryCall = { op: 'read', offset, length: target.byteLength };
     await this.#recorder.record(
       call,
-      () => this.#inner.read(offset, target, options),
+      () => super.read(offset, target, options),
       () => wordsOf(target),
     );
   }
-  async write(offset: number, source: Uint8Array, options?: CallOptions): Promise<void> {
-    if (!whole(offset, source)) return this.#inner.write(offset, source, options);
+  override async write(offset: number, source: Uint8Array, options?: CallOptions): Promise<void> {
+    if (!whole(offset, source)) return super.write(offset, source, options);
     const call: HistoryCall = { op: 'write', offset, length: source.byteLength, value: wordsOf(source) };
     await this.#recorder.record(
       call,
-      () => this.#inner.write(offset, source, options),
+      () => super.write(offset, source, options),
       () => null,
     );
   }
-  compareExchange(offset: number, expected: bigint, desired: bigint, options?: CallOptions): Awaitable<bigint> {
+  override compareExchange(
+    offset: number,
+    expected: bigint,
+    desired: bigint,
+    options?: CallOptions,
+  ): Awaitable<bigint> {
     const call: HistoryCall = { op: 'compareExchange', offset, expected: text(expected), desired: text(desired) };
-    return this.#recorder.record(call, () => this.#inner.compareExchange(offset, expected, desired, options), String);
+    return this.#recorder.record(call, () => super.compareExchange(offset, expected, desired, options), String);
   }
-  fetchAdd(offset: number, delta: bigint, options?: CallOptions): Awaitable<bigint> {
+  override fetchAdd(offset: number, delta: bigint, options?: CallOptions): Awaitable<bigint> {
     const call: HistoryCall = { op: 'fetchAdd', offset, delta: text(delta) };
-    return this.#recorder.record(call, () => this.#inner.fetchAdd(offset, delta, options), String);
+    return this.#recorder.record(call, () => super.fetchAdd(offset, delta, options), String);
   }
 
   /** Each step of a batch is an event of its own, somewhere between the beginning and the end of the whole. */
-  async batch(steps: readonly MemoryStep[], options?: BatchOptions): Promise<BatchAnswer> {
+  override async batch(steps: readonly MemoryStep[], options?: BatchOptions): Promise<BatchAnswer> {
     const start = String(process.hrtime.bigint());
     const calls = steps.map(callOf);
     let answers: BatchAnswer | undefined;
     try {
-      answers = await this.#inner.batch(steps, options);
+      answers = await super.batch(steps, options);
       return answers;
     } finally {
       const end = answers === undefined ? null : String(process.hrtime.bigint());
@@ -93,22 +91,13 @@ class RecordedSession implements Session {
     }
   }
 
-  bind(member: MemberBinding, options?: CallOptions): Awaitable<void> {
-    return this.#inner.bind(member, options);
-  }
-  renew(options?: CallOptions): Awaitable<void> {
-    return this.#inner.renew(options);
-  }
-  revoke(member: MemberBinding, options?: CallOptions): Awaitable<void> {
-    return this.#inner.revoke(member, options);
-  }
-  view(): Uint8Array {
+  override view(): Uint8Array {
     throw new ExomemError('UnsupportedCapability', 'what is done by a view cannot be taken down', {
       where: this.where,
     });
   }
-  close(): Awaitable<void> {
-    return this.#inner.close();
+  override windows(): Uint8Array[] {
+    return [this.view()];
   }
 }
 

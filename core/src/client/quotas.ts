@@ -9,7 +9,7 @@ const directoryName = '.exomem';
 const fileName = 'quotas';
 export const quotaPath = `/${directoryName}/${fileName}`;
 /** Bytes that the file may have: what a person sets by hand is far less. */
-const mostBytes = 1024 * 1024;
+export const mostQuotaBytes = 1024 * 1024;
 
 /** How many bytes of pages may be in use by whom. */
 export interface QuotaTable {
@@ -129,7 +129,7 @@ export class Quotas {
     if (inode === undefined) return { principals: {} };
     this.#ctime = client.state.inodes.get(inode)?.ctime;
     await using file = client.openFile(inode);
-    if (file.size > mostBytes) throw new ExomemError('Damaged', `${quotaPath} is no table of quotas`);
+    if (file.size > mostQuotaBytes) throw new ExomemError('Damaged', `${quotaPath} is no table of quotas`);
     const bytes = new Uint8Array(file.size);
     return parseQuotas(bytes.subarray(0, await file.read(0, bytes)));
   }

@@ -8,6 +8,7 @@ import {
   formatPairUrl,
   isExomemError,
   memberState,
+  mostQuotaBytes,
   pageOffset,
   pairTransport,
   parseQuotas,
@@ -57,9 +58,6 @@ const unreadable: Partial<Record<ErrorCode, string>> = {
     'is it this file? If a region was here, its superblock and the copy of that are gone, and only an image brings it back: exomem serve --load IMAGE',
   Damaged: 'nothing here can be repaired; an image brings it back: exomem serve --load IMAGE',
 };
-
-/** Bytes that a file of quotas may have. */
-const mostQuotaBytes = 1024 * 1024;
 
 /** Something was damaged, and nothing is any more: as e2fsck has it. */
 const repaired = 1;

@@ -130,10 +130,10 @@ export class Service implements AsyncDisposable {
     const metadata = await metadataOf(options);
     const size = load === undefined ? options.size : await sizeOfImage(load, options);
     if (size !== undefined && load === undefined && typeof metadata?.size === 'number') {
-      checkPair(metadata.size, size, { lease, policy, ...(configured ? { configured } : {}) });
+      checkPair(metadata.size, size, { lease, policy, configured });
     } else if (size !== undefined && load === undefined && metadata === undefined) {
       planGeometry(size);
-      format(size, { lease, policy, ...(configured ? { configured } : {}) }).next();
+      format(size, { lease, policy, configured }).next();
     }
     const scope = new Scope();
     try {
@@ -269,7 +269,7 @@ async function prepare(place: Place, options: ServeOptions, policy: AllocationPo
       lease: options.lease,
       policy,
       initialise,
-      ...(options.configured ? { configured: true } : {}),
+      configured: options.configured,
       ...more,
     });
   try {

@@ -9,7 +9,7 @@ import {
   type TransportModule,
   transportLaws,
   transportSubject,
-  unfitJUnit,
+  unfitReport,
 } from '@exomem/conformance';
 import { type AllocationPolicy, type Allocator, atomic, bestFit, type Session } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
@@ -108,8 +108,8 @@ test('JUnit and text have the same sums, and the text of others harms no XML', a
   assert.is(xml.match(/<failure /g)!.length, 1);
   assert.match(reportText(report), /1 laws kept, 1 broken, 1 skipped/);
   assert.match(
-    unfitJUnit('./a<b>.js', 'it "hangs"'),
-    /errors="1".*\n.*classname=".\/a&lt;b&gt;.js".*message="it &quot;hangs&quot;"/s,
+    reportJUnit(unfitReport('./a<b>.js', 'it "hangs"', 'exomem conform ./a<b>.js')),
+    /tests="1" failures="1".*\n.*classname=".\/a&lt;b&gt;.js".*<failure message="it &quot;hangs&quot;"/s,
   );
 });
 

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Report } from '@exomem/conformance';
 import { assert, suite } from '@exomem/testing';
@@ -99,6 +99,33 @@ test('a history is held against linearizability', async () => {
   assert.is(JSON.parse(String(json.stdout)).violations.length, 1);
   assert.is((await exomem(['check-history', '-'], { stdin: 'x' })).code, 2);
   assert.is((await exomem(['check-history', '/no/such/file'])).code, 3);
+});
+
+test('whoever reads the file or the JSON alone learns that nothing can be said about a module', async () => {
+  using folder = new Folder();
+  const cases: [string, string | undefined, number, string][] = [
+    ['none.mjs', undefined, 3, 'cannot be loaded'],
+    ['syntax.mjs', 'export default {', 2, 'cannot be loaded'],
+    ['throws.mjs', 'throw new Error("it breaks")', 2, 'it breaks'],
+    ['empty.mjs', 'export {}', 2, 'exports no default'],
+    ['ends.mjs', 'process.exit(0)', 2, 'the process ended before'],
+    ['waits.mjs', 'await new Promise(() => undefined)', 2, 'the process ended before'],
+  ];
+  const junit = folder.at('laws.xml');
+  for (const [name, source, exitCode, says] of cases) {
+    if (source !== undefined) writeFileSync(folder.at(name), source);
+    rmSync(junit, { force: true });
+    const { code, stdout, stderr } = await exomem(['conform', folder.at(name), '--json', '--junit', junit]);
+    assert.is(code, exitCode, `${name}: ${stderr}`);
+    const report = JSON.parse(String(stdout)) as Report;
+    assert.equal([report.kind, report.passed, report.failed], ['unfit', 0, 1]);
+    const { message } = report.laws[0]!.failure!;
+    assert.match(message, says);
+    assert.match(stderr, `exomem: ${message}\n`);
+    const xml = readFileSync(junit, 'utf8');
+    assert.match(xml, /<testsuites tests="1" failures="1" /);
+    assert.match(xml, `<failure message="${message.replaceAll('"', '&quot;').replaceAll('>', '&gt;')}"`);
+  }
 });
 
 test('what makes no sense is told in one line', async () => {

@@ -1,7 +1,8 @@
 /** What a run of the kit found, as plain data. */
 export interface Report {
   readonly subject: string;
-  readonly kind: 'transport' | 'policy' | 'mount';
+  /** `unfit`: nothing can be said about it, and the one law that is reported says why. */
+  readonly kind: 'transport' | 'policy' | 'mount' | 'unfit';
   /** Where chance began. */
   readonly seed: number;
   /** How often each law was held, each time by other chances. */
@@ -37,4 +38,22 @@ export interface Failure {
   readonly path?: string;
   /** The line to type that shows it again. */
   readonly again: string;
+}
+
+/**
+ * The report about a subject of which nothing can be said: one law that is broken.
+ * @param why a sentence
+ * @param again the line to type that shows it again
+ */
+export function unfitReport(subject: string, why: string, again: string): Report {
+  const verdict: Verdict = {
+    id: 'subject',
+    sentence: 'it can be held to laws',
+    purpose: '',
+    status: 'failed',
+    failure: { message: why, again },
+    milliseconds: 0,
+  };
+  const sums = { passed: 0, failed: 1, skipped: 0 };
+  return { subject, kind: 'unfit', seed: 0, rounds: 0, milliseconds: 0, ...sums, laws: [verdict] };
 }

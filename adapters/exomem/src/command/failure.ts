@@ -3,13 +3,18 @@ import { isExomemError } from '@exomem/core';
 /** What a person reads of an error: one line of what, where, and what to do; with EXOMEM_DEBUG the stack as well. */
 export function describe(error: unknown): string {
   if (process.env['EXOMEM_DEBUG'] && error instanceof Error) return `exomem: ${error.stack}${causes(error)}`;
+  return `exomem: ${sentenceOf(error)}`;
+}
+
+/** That line alone, without a name before it. */
+export function sentenceOf(error: unknown): string {
   if (isExomemError(error)) {
     const where = error.where === undefined || error.message.includes(error.where) ? '' : ` (${error.where})`;
-    return oneLine(`exomem: ${error.message}${where}: ${error.advice}`);
+    return oneLine(`${error.message}${where}: ${error.advice}`);
   }
   const message = error instanceof Error ? error.message : String(error);
-  if ((error as NodeJS.ErrnoException)?.syscall !== undefined) return oneLine(`exomem: ${message}`);
-  return oneLine(`exomem: ${message}: this should not happen; EXOMEM_DEBUG=1 shows where it does`);
+  if ((error as NodeJS.ErrnoException)?.syscall !== undefined) return oneLine(message);
+  return oneLine(`${message}: this should not happen; EXOMEM_DEBUG=1 shows where it does`);
 }
 
 function causes(error: Error): string {

@@ -504,7 +504,8 @@ now is not there when it is loaded: other memory without a name is free in it.`,
     .addHelpText(
       'after',
       '\nThe default that the module exports says how to make a region, or is a policy or a placement: see docs/writing-a-transport.md and' +
-        ' docs/writing-a-policy.md.\nIt ends with 0 if all laws are kept, with 10 if one is broken, and with 2 if nothing can be said about the subject.',
+        ' docs/writing-a-policy.md.\nIt ends with 0 if all laws are kept, with 10 if one is broken, and with 2 if nothing can be said about the subject:' +
+        ' --junit and --json then report one broken law, which says why.',
     );
 
   command(

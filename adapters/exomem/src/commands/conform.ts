@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import {
@@ -6,18 +6,20 @@ import {
   type Lack,
   type Law,
   mountLacks,
+  type Report,
   reportJUnit,
   reportText,
   type Subject,
   SubjectUnfit,
   subjectOf,
-  unfitJUnit,
+  unfitReport,
   type Verdict,
   verdictLine,
 } from '@exomem/conformance';
 import { ExomemError } from '@exomem/core';
 import type { Context } from '../command/context.js';
 import { exitCodes } from '../command/exit-code.js';
+import { sentenceOf } from '../command/failure.js';
 import { type Output, paint, printable } from '../command/output.js';
 import { parseDuration } from '../command/quantity.js';
 import { localFailure } from './local.js';
@@ -45,13 +47,21 @@ export async function conformModule(
   checkReplay(flags);
   const specifier = checkSubject(module, flags);
   const patience = flags.patience === undefined ? undefined : parseDuration(flags.patience);
+  const budget = flags.budget === undefined ? undefined : parseDuration(flags.budget);
+  const tell = (report: Report): void => {
+    if (output.json) output.value(report);
+    if (flags.junit !== undefined) write(flags.junit, reportJUnit(report));
+  };
+  const unfit = (why: string): void => tell(unfitReport(specifier, why, `exomem conform ${specifier}`));
+  const stopGuarding = guardEnd(context, unfit);
+  let report: Report;
   try {
     const subject = module === undefined ? mounted(flags) : await load(module, patience);
-    const report = await conform(subject, {
+    report = await conform(subject, {
       ...(flags.law === undefined ? {} : { laws: flags.law }),
       ...(seed === undefined ? {} : { seed }),
       ...(flags.path === undefined ? {} : { path: flags.path }),
-      ...(flags.budget === undefined ? {} : { budget: parseDuration(flags.budget) }),
+      ...(budget === undefined ? {} : { budget }),
       ...(patience === undefined ? {} : { patience }),
       command: (found) => {
         const where = 'seed' in found ? ` --seed ${found.seed} --path ${found.path}` : '';
@@ -60,21 +70,43 @@ export async function conformModule(
       signal,
       ...teller(output),
     });
-    if (flags.junit !== undefined) await write(flags.junit, reportJUnit(report));
-    if (output.json) output.value(report);
-    else output.line(`\n${printableLines(reportText(report))}`);
-    endAnyway(output);
-    return report.failed > 0 ? exitCodes.broken[0] : exitCodes.ok[0];
   } catch (error) {
-    if (!(error instanceof SubjectUnfit)) throw error;
-    if (flags.junit !== undefined) await write(flags.junit, unfitJUnit(specifier, error.message));
+    if (signal.aborted) throw error;
+    const failure = failureOf(error, specifier);
+    // Who reads the file or the JSON alone is told, too.
+    unfit(sentenceOf(failure));
     endAnyway(output);
-    throw new ExomemError('InvalidArgument', error.message, {
-      where: specifier,
-      advice: '`exomem conform --help` says where that is explained',
-      cause: error,
-    });
+    throw failure;
+  } finally {
+    stopGuarding();
   }
+  if (!output.json) output.line(`\n${printableLines(reportText(report))}`);
+  tell(report);
+  endAnyway(output);
+  return report.failed > 0 ? exitCodes.broken[0] : exitCodes.ok[0];
+}
+
+/** That nothing can be said about a subject, as the command tells it. */
+function failureOf(error: unknown, specifier: string): unknown {
+  if (!(error instanceof SubjectUnfit)) return error;
+  return new ExomemError('InvalidArgument', error.message, {
+    where: specifier,
+    advice: '`exomem conform --help` says where that is explained',
+    cause: error,
+  });
+}
+
+/** A module that ends the process, or awaits what never comes, must not look like one that keeps the laws. */
+function guardEnd({ output, signal }: Context, unfit: (why: string) => void): () => void {
+  const ended = (): void => {
+    if (signal.aborted) return;
+    const why = 'the process ended before the laws were held: the module ends it, or awaits what never comes';
+    process.exitCode = exitCodes.usage[0];
+    output.note(`exomem: ${why}`);
+    unfit(why);
+  };
+  process.once('exit', ended);
+  return () => void process.off('exit', ended);
 }
 
 /** A subject that leaves something open would keep the command from ending. */
@@ -182,9 +214,9 @@ function checkReplay({ law, seed, path }: ConformFlags): void {
   });
 }
 
-async function write(path: string, text: string): Promise<void> {
+function write(path: string, text: string): void {
   try {
-    await writeFile(path, text);
+    writeFileSync(path, text);
   } catch (error) {
     throw localFailure(error, path);
   }

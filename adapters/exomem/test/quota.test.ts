@@ -1,8 +1,9 @@
 // deadline: 120s
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { QuotaLine } from '@exomem/core';
 import { assert, code, suite } from '@exomem/testing';
 import { KiB, MiB, open } from 'exomem';
-import { Folder, Server } from './fixtures/command.js';
+import { exomem, Folder, Server } from './fixtures/command.js';
 
 const test = suite('quotas');
 
@@ -100,6 +101,23 @@ test('`exomem quota` sets and shows, and fsck tells who is over', async () => {
   ] as const) {
     assert.is((await server.run(['quota', 'set', whom, size])).code, expected, `${whom} ${size}`);
   }
+});
+
+test('the default is not about a steward, nor when it has ended', async () => {
+  using folder = new Folder();
+  const file = folder.at('region');
+  {
+    await using server = await Server.start(['--size', '64M', '--file', file]);
+    await using memory = await open(server.url);
+    await memory.writeFile('/big', new Uint8Array(8 * MiB));
+    await memory.client.quotas.set('default', 4 * MiB);
+    // The steward receives the file, and leaves it behind when there is nobody else.
+    await memory.close();
+    const shown = JSON.parse(String((await server.run(['quota', 'show', '--json'])).stdout));
+    assert.ok(shown.principals.some(({ used, limit }: QuotaLine) => used >= 8 * MiB && limit === undefined));
+  }
+  const checked = await exomem(['fsck', file, '--json']);
+  assert.equal(JSON.parse(String(checked.stdout)).overQuota, []);
 });
 
 test.run();

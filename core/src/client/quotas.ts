@@ -1,7 +1,8 @@
 import { ExomemError, isExomemError } from '../errors.js';
 import type { NamespaceState } from '../namespace/state.js';
 import type { Usage } from '../policy/policy.js';
-import type { PrincipalLine } from '../protocol/membership.js';
+import type { MemberLine, PrincipalLine } from '../protocol/membership.js';
+import { memberState } from '../region/words.js';
 import type { Client } from './client.js';
 
 /** The directory of what clients agree about by files, and the file of quotas. */
@@ -13,7 +14,7 @@ export const mostQuotaBytes = 1024 * 1024;
 
 /** How many bytes of pages may be in use by whom. */
 export interface QuotaTable {
-  /** Of every principal that has none of its own, but the steward's. Absent: as many as there are. */
+  /** Of every principal that has none of its own, but a steward's. Absent: as many as there are. */
   readonly default?: number;
   /** Of a principal in one incarnation, by `PRINCIPAL.INCARNATION`. */
   readonly principals: Readonly<Record<string, number>>;
@@ -60,19 +61,43 @@ export interface QuotaLine {
   readonly over: boolean;
 }
 
-/** What the words show, beside what the table allows. `exempt`: principals that the default is not about. */
+/**
+ * Whether a steward acts for a principal, its own or an application: the default is not about it. A steward that died counts
+ * as long as its line is there: what it has it was given as a steward, nobody is given more in its name, and of a
+ * region that nobody serves any more every steward has ended. Whoever receives it is held to a quota as itself.
+ * @param members the whole table, by slot
+ */
+export function isOfSteward(
+  members: readonly Pick<MemberLine, 'state' | 'incarnation' | 'steward'>[],
+  { member, memberIncarnation }: Pick<PrincipalLine, 'member' | 'memberIncarnation'>,
+): boolean {
+  const line = members[member];
+  // Its slot may be another's by now, or nobody's.
+  return line?.incarnation === memberIncarnation && line.state !== memberState.free && line.steward;
+}
+
+/** Bytes that may be in use by a principal; undefined: any number. */
+function quotaOf(
+  { default: all, principals }: QuotaTable,
+  identity: { principal: number; incarnation: number },
+  ofSteward: boolean,
+): number | undefined {
+  return principals[quotaKey(identity)] ?? (ofSteward ? undefined : all);
+}
+
+/** What the words show, beside what the table allows. `members`: the whole table, by slot. */
 export function quotaLines(
   table: QuotaTable,
-  principals: readonly Pick<PrincipalLine, 'principal' | 'incarnation'>[],
+  members: readonly Pick<MemberLine, 'state' | 'incarnation' | 'steward'>[],
+  principals: readonly Pick<PrincipalLine, 'principal' | 'incarnation' | 'member' | 'memberIncarnation'>[],
   usage: Pick<Usage, 'principals'>,
   pageSize: number,
-  exempt: ReadonlySet<number>,
 ): QuotaLine[] {
-  return principals.map(({ principal, incarnation }) => {
+  return principals.map((line) => {
+    const { principal, incarnation } = line;
     const own = usage.principals.get(principal);
     const used = ((own?.held ?? 0) + (own?.withheld ?? 0)) * pageSize;
-    const key = quotaKey({ principal, incarnation });
-    const limit = table.principals[key] ?? (exempt.has(principal) ? undefined : table.default);
+    const limit = quotaOf(table, line, isOfSteward(members, line));
     return { principal, incarnation, used, limit, over: limit !== undefined && used > limit };
   });
 }
@@ -97,8 +122,7 @@ export class Quotas {
   limitOf(identity: { principal: number; incarnation: number }): number | undefined {
     // The table itself must find room, whoever sets it.
     if (this.#setting) return undefined;
-    const { default: all, principals } = this.#table;
-    const limit = principals[quotaKey(identity)] ?? (this.#client.role === 'steward' ? undefined : all);
+    const limit = quotaOf(this.#table, identity, this.#client.role === 'steward');
     return limit === undefined ? undefined : Math.floor(limit / this.#client.geometry.pageSize);
   }
 

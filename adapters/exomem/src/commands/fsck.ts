@@ -135,9 +135,12 @@ async function overQuota(session: Session, { tables }: RegionImage): Promise<Quo
   const lines = Array.from(principals, (word, principal) => ({ principal, ...decodePrincipal(word) })).filter(
     ({ state }) => state === principalState.active,
   );
-  const exempt = lines.filter(({ member }) => members[member]?.introduction.steward).map(({ principal }) => principal);
+  const named = members.map(({ state, incarnation, introduction }) => {
+    const own = introduction.whole && introduction.incarnation === incarnation;
+    return { state, incarnation, steward: own && introduction.steward };
+  });
   const usage = countUsage(tables.words.subarray(0, (2 * tables.userPages) / geometry.groupPages), geometry.groupPages);
-  return quotaLines(table, lines, usage, geometry.pageSize, new Set(exempt)).filter(({ over }) => over);
+  return quotaLines(table, named, lines, usage, geometry.pageSize).filter(({ over }) => over);
 }
 
 /** A URL names a served region, everything else a file. Neither is joined; a file is locked while it is repaired. */

@@ -1,4 +1,4 @@
-import { type Client, isExomemError, memberState, type QuotaLine, type QuotaTable, quotaLines } from '@exomem/core';
+import { type Client, isExomemError, type QuotaLine, type QuotaTable, quotaLines } from '@exomem/core';
 import { printable } from '../command/output.js';
 import { formatSize } from '../command/quantity.js';
 import type { Roster } from './roster.js';
@@ -11,16 +11,11 @@ export interface NamedQuota extends QuotaLine {
 
 /** The quota of each principal of a roster, also of those that have none. */
 export function namedQuotas(client: Client, roster: Roster, table: QuotaTable): NamedQuota[] {
-  const stewards = roster.members.filter(({ state, steward }) => state === memberState.active && steward);
-  const exempt = new Set(
-    roster.principals
-      .filter(({ member }) => stewards.some(({ slot }) => slot === member))
-      .map(({ principal }) => principal),
-  );
-  const lines = quotaLines(table, roster.principals, roster.usage, client.geometry.pageSize, exempt);
-  return lines.map((line) => {
-    const { member } = roster.principals.find(({ principal }) => principal === line.principal)!;
-    return { ...line, name: roster.members[member]?.label ?? '' };
+  const { members, principals, usage } = roster;
+  return quotaLines(table, members, principals, usage, client.geometry.pageSize).map((line, at) => {
+    const { member, memberIncarnation } = principals[at]!;
+    const named = members[member];
+    return { ...line, name: named?.incarnation === memberIncarnation ? named.label : '' };
   });
 }
 

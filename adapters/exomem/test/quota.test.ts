@@ -14,6 +14,10 @@ test('a principal gets what its quota allows, of memory, files and runs at once'
   const before = await memory.allocate(MiB);
   await client.quotas.set(client.identity, 2 * MiB);
   assert.is(await code(memory.allocate(2 * MiB)), 'QuotaExceeded');
+  // Who has no room left sets quotas all the same, several at once, too.
+  await client.quotas.set(client.identity, 0);
+  await Promise.all([MiB, undefined].map((bytes) => client.quotas.set('default', bytes)));
+  await client.quotas.set(client.identity, 2 * MiB);
   const more = await memory.allocate(512 * KiB);
   assert.is(await code(memory.allocateMany(10, 100 * KiB)), 'QuotaExceeded');
   assert.is(await code(memory.writeFile('/big', new Uint8Array(MiB))), 'QuotaExceeded');

@@ -112,7 +112,8 @@ export class Quotas {
   #inode: number | undefined;
   #ctime: bigint | undefined;
   #stale = true;
-  #setting = false;
+  /** Calls of `set` under way. */
+  #setting = 0;
 
   constructor(client: Client) {
     this.#client = client;
@@ -120,8 +121,8 @@ export class Quotas {
 
   /** Pages that may be in use by that principal of this client; undefined: any number. */
   limitOf(identity: { principal: number; incarnation: number }): number | undefined {
-    // The table itself must find room, whoever sets it.
-    if (this.#setting) return undefined;
+    // The table itself must find room, whoever sets it; so whatever else the client allocates in that moment does, too.
+    if (this.#setting > 0) return undefined;
     const limit = quotaOf(this.#table, identity, this.#client.role === 'steward');
     return limit === undefined ? undefined : Math.floor(limit / this.#client.geometry.pageSize);
   }
@@ -172,11 +173,11 @@ export class Quotas {
   async set(whom: 'default' | { principal: number; incarnation: number }, bytes: number | undefined): Promise<void> {
     if (bytes !== undefined && !(Number.isSafeInteger(bytes) && bytes >= 0))
       throw new ExomemError('OutOfRange', `${bytes} bytes are no quota`);
-    this.#setting = true;
+    this.#setting++;
     try {
       await this.#replace(whom, bytes);
     } finally {
-      this.#setting = false;
+      this.#setting--;
     }
     this.#stale = true;
     await this.refresh();

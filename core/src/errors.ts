@@ -23,7 +23,7 @@ export const errorTable = {
   },
   QuotaExceeded: {
     meaning: 'it would be more than the quota of this principal allows',
-    advice: 'free or remove something, or have the quota raised: `exomem quota` shows it',
+    advice: 'free or remove something, or have the quota raised: `exomem quota show` shows it',
   },
   Fenced: {
     meaning: 'this client was declared dead by another; what it held is no longer its own',

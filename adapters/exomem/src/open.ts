@@ -4,11 +4,13 @@ import {
   Client,
   ExomemError,
   type HeartbeatMaker,
+  isExomemError,
   type Placement,
   type Transport,
 } from '@exomem/core';
 import { Composition } from './composition/composition.js';
 import type { Plugin } from './composition/plugin.js';
+import { noRegion } from './image/no-region.js';
 import { Memory } from './memory.js';
 import { surroundings } from './surroundings.js';
 
@@ -67,7 +69,7 @@ export async function join(url: string, options: OpenOptions, composition: Compo
     const { threadHeartbeat } = await import('./heartbeat/thread-heartbeat.js');
     heartbeat = threadHeartbeat(abroad.plugin);
   }
-  return Client.open({
+  const opened = Client.open({
     transport,
     heartbeat,
     url,
@@ -84,4 +86,10 @@ export async function join(url: string, options: OpenOptions, composition: Compo
     silence,
     patience,
   });
+  if (transport.name !== 'file') return opened;
+  try {
+    return await opened;
+  } catch (error) {
+    throw isExomemError(error, 'NotFormatted') ? noRegion(error, url) : error;
+  }
 }

@@ -66,13 +66,14 @@ test('names: mkdir, mv, rm, and what they refuse', async () => {
   await fine(['mv', '/d/e/x', '/d/e/f']);
   await fine(['mv', '/d/e/f', '/d/g']);
   assert.is(await fine(['cat', '/d/g/x']), 'x');
-  await fails(2, ['mv', '/d', '/d/g']);
+  assert.match(await fails(2, ['mv', '/d', '/d/g']), 'exomem --help');
   await fails(3, ['mv', '/none', '/d']);
   await fails(2, ['mv', '/d/g/x', 'tcp://127.0.0.1:1/other/x']);
   assert.match(await fails(2, ['rm', '/d/g']), /rm -r/);
   await fails(3, ['rm', '/none']);
   await fine(['rm', '-f', '/none']);
-  await fails(2, ['cat', '/d']);
+  assert.match(await fails(2, ['cat', '/d']), '/d is a directory');
+  assert.match(await fails(2, ['get', '/d']), '/d is a directory');
   await fails(3, ['get', '/none']);
   await fails(3, ['put', '/no/such/file', '/x']);
   await fails(2, ['put', '/tmp', '/x']);

@@ -78,6 +78,10 @@ test('`exomem watch` tells what others do, and ends', async () => {
   await memory.writeFile('/new', new Uint8Array(1));
   await first.line((line) => line.includes('created'));
   assert.is((await first.ended).code, 0);
+  // `exomem watch --once /ready && ./go` does not go because somebody ended it.
+  await using stopped = new Running(['watch', '/never', '--once', '--json'], { url: server.url });
+  await stopped.line((line) => line.includes('watching'));
+  assert.is((await stopped.kill('SIGTERM')).code, 143);
 });
 
 test.run();

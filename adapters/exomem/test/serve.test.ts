@@ -32,6 +32,13 @@ test('what makes no sense is refused in one line, before anything is touched', a
   assert.not(existsSync(file));
   await refused(2, ['nonsense'], /nonsense/);
   await refused(2, ['serve', '--nonsense'], /--nonsense/);
+  await refused(2, ['quota', 'set', 'default'], /'size': `exomem quota set --help` shows/);
+  await refused(2, ['ls', 'a', 'b'], /got 2: `exomem ls --help` shows/);
+  const serve = ['serve', '--size', '64M', '--file', file, '--listen', '127.0.0.1:0'];
+  await refused(2, [...serve, '--placement', 'nonsense'], /no placement "nonsense": known are low-fragmentation/);
+  await refused(2, [...serve, '--raw', '--clean', '4M'], /--clean says nothing about memory that is only set aside/);
+  await refused(2, [...serve, '--configured'], /choose that policy/);
+  assert.not(existsSync(file));
   await refused(2, ['ls', 'gopher://x/y'], /known are tcp, unix/);
   await refused(2, ['ls'], /EXOMEM_URL/);
   await refused(3, ['ls', '--plugin', './nothing.mjs', 'tcp://127.0.0.1:1/x'], /plug-in/);
@@ -104,6 +111,19 @@ test('a file keeps the region; it has one server and one size', async () => {
   assert.is((await exomem(['destroy', file])).code, 0);
   assert.not(existsSync(file));
   await refused(3, ['destroy', file], /kept/);
+});
+
+test('what keeps no region is not destroyed by a slip', async () => {
+  using folder = new Folder();
+  const notes = folder.at('notes');
+  for (const text of ['', 'hi\n', 'x'.repeat(10_000)]) {
+    writeFileSync(notes, text);
+    await refused(2, ['destroy', notes], /keeps no region.*--force/);
+    await refused(7, ['ls', `file:${notes}`], /name a file that keeps a region/);
+    assert.is(readFileSync(notes, 'utf8'), text);
+  }
+  assert.is((await exomem(['destroy', '--force', notes])).code, 0);
+  assert.not(existsSync(notes));
 });
 
 test('what is no region is refused with the reason, and nothing is written to it', async () => {

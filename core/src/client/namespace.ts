@@ -295,6 +295,8 @@ export class Namespace {
       const owner = options.lifetime === 'owner' ? this.#client : undefined;
       inode = await this.create(parent, base, { kind: 'file', mode: options.mode, owner });
     }
+    if (this.#client.state.inodes.get(inode)?.kind === 'directory')
+      throw new ExomemError('IsDirectory', `${path} is a directory`, { where: this.#client.where });
     const file = this.#client.openFile(inode);
     if (options.truncate && file.size > 0) {
       try {

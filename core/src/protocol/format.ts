@@ -96,7 +96,9 @@ export function* format(size: number, options: FormatOptions = {}): Protocol<Sup
   const wait = options.wait ?? Math.ceil(((lease + delay) * (1_000_000 + drift)) / 1_000_000 / 100) * 100;
 
   if (options.configured && rule.incompat !== incompatible.message) {
-    throw new ExomemError('InvalidArgument', 'member numbers are configured in regions of the policy `message` alone');
+    throw new ExomemError('InvalidArgument', 'member numbers are configured in regions of the policy `message` alone', {
+      advice: 'choose that policy, or let members be won',
+    });
   }
   const data = options.dataBytes === undefined ? undefined : planDataRegion(geometry, new Uint8Array(16));
   const states = data === undefined ? [stateOffset] : [stateOffset, data.offset + stateOffset];

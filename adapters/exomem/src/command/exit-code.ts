@@ -62,5 +62,5 @@ export function exitCodeOf(error: unknown): number {
 /** The table, for help and for people. */
 export function exitCodeTable(): string {
   const rows = Object.values(exitCodes).map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`);
-  return `${rows.join('\n')}\n  serve, up, mount and top are ended by Ctrl-C when they are done: 0`;
+  return `${rows.join('\n')}\n  serve, up, mount, top and watch without --once are ended by Ctrl-C when they are done: 0`;
 }

@@ -1,4 +1,4 @@
-import { isExomemError } from '@exomem/core';
+import { errorTable, isExomemError } from '@exomem/core';
 
 /** What a person reads of an error: one line of what, where, and what to do; with EXOMEM_DEBUG the stack as well. */
 export function describe(error: unknown): string {
@@ -10,7 +10,12 @@ export function describe(error: unknown): string {
 export function sentenceOf(error: unknown): string {
   if (isExomemError(error)) {
     const where = error.where === undefined || error.message.includes(error.where) ? '' : ` (${error.where})`;
-    return oneLine(`${error.message}${where}: ${error.advice}`);
+    // Who types a command has made no call.
+    const advice =
+      error.advice === errorTable.InvalidArgument.advice
+        ? '`exomem --help` and the help of each command say what there is'
+        : error.advice;
+    return oneLine(`${error.message}${where}: ${advice}`);
   }
   const message = error instanceof Error ? error.message : String(error);
   if ((error as NodeJS.ErrnoException)?.syscall !== undefined) return oneLine(message);

@@ -55,7 +55,7 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     )
     .option(
       '--placement <name|module>',
-      'where allocations go: low-fragmentation, first-fit, best-fit, aligned or yours',
+      'where allocations of this command go: low-fragmentation, first-fit, best-fit, aligned or yours',
     )
     .addHelpText('after', about)
     .configureHelp({ showGlobalOptions: true })
@@ -63,18 +63,21 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
   let current = exomem;
   exomem.configureOutput({
     outputError: (text, write) => {
-      const name = current === exomem ? 'exomem' : `exomem ${current.name()}`;
+      let name = current.name();
+      for (let above = current.parent; above; above = above.parent) name = `${above.name()} ${name}`;
       write(
         `${text
           .trim()
+          .replace(/\.$/, '')
           .replace(/^error: /, 'exomem: ')
           .replace(/\s*\n\s*/g, ' ')}: \`${name} --help\` shows what there is\n`,
       );
     },
   });
-  exomem.hook('preSubcommand', (_, sub) => {
+  const follow = (_: Command, sub: Command): void => {
     current = sub;
-  });
+  };
+  exomem.hook('preSubcommand', follow);
 
   /** Declares a command; `run` gets its arguments and options behind the context. */
   const command = <A extends unknown[]>(
@@ -167,8 +170,9 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     'destroy <path>',
     'Remove the file of a region that nobody serves.',
     ['exomem destroy /var/lib/exomem/region'],
-    async (context, path: string) => (await import('../commands/destroy.js')).destroy(context, path),
-  );
+    async (context, path: string, options: { force?: boolean }) =>
+      (await import('../commands/destroy.js')).destroy(context, path, options),
+  ).option('-f, --force', 'also a file that does not look like one');
 
   command(
     'mount <region> <dir>',
@@ -320,7 +324,7 @@ export function program(interrupt: Interrupt, exit: (code: number) => void): Com
     ['exomem watch /inbox', 'exomem watch --once /ready && ./go', 'exomem watch /inbox --json | jq -r .path'],
     async (context, path: string | undefined, options: { once?: boolean }) =>
       (await import('../commands/watch.js')).watch(context, path, options),
-  ).option('--once', 'end with the first change');
+  ).option('--once', 'end with the first change; with 130 or 143 if it is ended before there was one');
 
   command(
     'migrate <principal> <member> [region]',
@@ -416,6 +420,7 @@ what is held against what, what can be repaired, and what is lost with --accept-
 
   const quota = exomem
     .command('quota')
+    .hook('preSubcommand', follow)
     .description('How much each principal may have: a member, or an application. Members keep to it by themselves.');
   command(
     'show [region]',
@@ -441,6 +446,7 @@ rule among friends: a program that means harm can pass it by, and \`exomem fsck\
 
   const image = exomem
     .command('image')
+    .hook('preSubcommand', follow)
     .description('Save a region as a file, and bring the files of one into another region.')
     .addHelpText(
       'after',

@@ -1,6 +1,6 @@
 import { type FileHandle, open, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ExomemError } from '@exomem/core';
+import { type Client, ExomemError, isExomemError, type RegionFile } from '@exomem/core';
 import type { Context } from '../command/context.js';
 import { baseName } from '../command/location.js';
 import { Progress } from '../command/progress.js';
@@ -18,7 +18,7 @@ export async function get(
   const { output, signal } = context;
   const { url, path } = context.location(text);
   await using client = await context.look(url);
-  await using file = await client.namespace.open(path);
+  await using file = await openFile(client, path);
   const { mode } = client.namespace.stat(file.inode);
   const progress = new Progress(`get ${path}`);
   try {
@@ -33,6 +33,16 @@ export async function get(
     if (output.json) output.value({ url, path, file: target, size });
   } finally {
     progress.end();
+  }
+}
+
+async function openFile(client: Client, path: string): Promise<RegionFile> {
+  try {
+    return await client.namespace.open(path);
+  } catch (error) {
+    if (!isExomemError(error, 'IsDirectory')) throw error;
+    const advice = 'exomem get -r copies it with all that is in it';
+    throw new ExomemError('IsDirectory', error.message, { where: client.where, advice, cause: error });
   }
 }
 

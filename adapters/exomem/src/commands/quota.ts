@@ -43,7 +43,7 @@ export async function setQuota(
   const bytes = size === 'none' ? undefined : size === '0' ? 0 : parseSize(size, 'quota');
   if (whom !== 'default' && !/^[1-9]\d{0,4}$/.test(whom)) {
     throw new ExomemError('InvalidArgument', `"${whom}" is no principal`, {
-      advice: 'write its number, as `exomem quota` shows it, or default',
+      advice: 'write its number, as `exomem quota show` shows it, or default',
     });
   }
   await using client = await context.join(context.region(region));
@@ -54,7 +54,7 @@ export async function setQuota(
     if (line === undefined) {
       throw new ExomemError('NotFound', `there is no principal ${whom}`, {
         where: client.where,
-        advice: '`exomem quota` shows which there are',
+        advice: '`exomem quota show` shows which there are',
       });
     }
     await client.quotas.set(line, bytes);

@@ -7,7 +7,10 @@ import type { ServeFlags } from './serve.js';
 import { warnOfOthers } from './serve.js';
 
 /** Options that say something about a region that is formatted. */
-const others = ['lease', 'format', 'load', 'save', 'metadata'] as const;
+const others = [
+  ...(['lease', 'format', 'load', 'save', 'metadata'] as const),
+  ...(['configured', 'initialise', 'scrub', 'clean'] as const),
+];
 
 /** Sets memory aside and exposes it as it is: for another appliance, which puts the metadata of its region there. */
 export async function serveRaw(context: Context, flags: ServeFlags): Promise<void> {

@@ -51,6 +51,7 @@ export async function serve(context: Context, flags: ServeFlags): Promise<void> 
     load,
     save,
     policy: context.given.policy,
+    placement: context.given.placement,
     plugins: await context.plugins(),
     metadata: parseMetadata(flags.metadata),
     configured: flags.configured,

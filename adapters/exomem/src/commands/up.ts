@@ -43,6 +43,7 @@ export async function up(context: Context, dir: string | undefined, flags: UpFla
         load,
         save,
         policy: context.given.policy,
+        placement: context.given.placement,
         plugins: await context.plugins(),
         metadata: parseMetadata(flags.metadata),
         onSave: (done, total) => saving.update(done, total),

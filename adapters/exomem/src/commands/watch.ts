@@ -16,10 +16,15 @@ export async function watch(context: Context, text: string | undefined, flags: {
   for (let told = await next; !told.done; told = await next) {
     if (output.json) output.value(told.value);
     else output.line(lineOf(told.value));
-    if (flags.once) break;
+    if (flags.once) {
+      await changes.return?.();
+      return;
+    }
     next = changes.next();
   }
   await changes.return?.();
+  // Whoever waits for a change must not take an end without one for it.
+  if (flags.once) signal.throwIfAborted();
 }
 
 function lineOf({ type, path, to }: PathChange): string {

@@ -1,6 +1,14 @@
 import { open } from 'node:fs/promises';
-import { decodeSuperblock, ExomemError, type Geometry, type RegionMemory, superblockBytes } from '@exomem/core';
+import {
+  decodeSuperblock,
+  ExomemError,
+  type Geometry,
+  isExomemError,
+  type RegionMemory,
+  superblockBytes,
+} from '@exomem/core';
 import { localFailure } from '../commands/local.js';
+import { noRegion } from './no-region.js';
 import { SparseFile } from './sparse-file.js';
 
 const chunkBytes = 4 * 1024 * 1024;
@@ -19,6 +27,7 @@ export async function imageSize(path: string): Promise<number> {
     decodeSuperblock(bytes, stats.size);
     return stats.size - (stats.size % 8);
   } catch (error) {
+    if (isExomemError(error, 'NotFormatted')) throw noRegion(error, path);
     throw localFailure(error, path);
   }
 }

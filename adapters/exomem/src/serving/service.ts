@@ -9,6 +9,7 @@ import {
   format,
   formatPairUrl,
   isExomemError,
+  type Placement,
   pairTransport,
   planGeometry,
   readSuperblock,
@@ -60,6 +61,8 @@ export interface ServeOptions {
    * that is made now; of one that there is, it has to be that. Default `atomic`.
    */
   readonly policy?: string | AllocationPolicy;
+  /** Where the steward allocates. Each client has its own. */
+  readonly placement?: string | Placement;
   /**
    * Members are numbers that programs are given, for transports that only read and write; with the policy `message` alone. This process
    * is number 0, and grants groups. Of a region that is made now; one that there is is as it was made.
@@ -127,6 +130,7 @@ export class Service implements AsyncDisposable {
     if (save !== undefined) await checkSave(save, options.file);
     const composition = new Composition(options.plugins);
     const policy = options.policy === undefined ? undefined : await composition.policy(options.policy);
+    const placement = options.placement === undefined ? undefined : await composition.placement(options.placement);
     const metadata = await metadataOf(options);
     const size = load === undefined ? options.size : await sizeOfImage(load, options);
     if (size !== undefined && load === undefined && typeof metadata?.size === 'number') {
@@ -180,7 +184,10 @@ export class Service implements AsyncDisposable {
           () =>
             join(
               url,
-              { role: 'steward', member: superblock.configured ? 0 : undefined, label: 'steward', transport, policy },
+              {
+                ...{ role: 'steward', member: superblock.configured ? 0 : undefined, label: 'steward' },
+                ...{ transport, policy, placement },
+              },
               composition,
             ),
           superblock.lease,

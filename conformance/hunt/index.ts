@@ -194,7 +194,12 @@ const hunts: Record<string, () => Promise<boolean>> = {
       seed: number(values.seed),
       tell: (line) => console.log(line),
     }),
-  policies: async () => policies(names, { limit: number(values.limit), tell: (line) => console.log(line) }),
+  policies: async () =>
+    policies(names, {
+      limit: number(values.limit),
+      tell: (line) => console.log(line),
+      progress: (line) => console.error(line),
+    }),
   exhaustive: async () =>
     exhaustive(names, {
       limit: number(values.limit),

@@ -7,6 +7,8 @@ export interface PolicyHunt {
   /** States after which a meeting is left. Default: none for those that end, 1,000,000 for those that are bounded. */
   readonly limit?: number | undefined;
   readonly tell: (line: string) => void;
+  /** Hears now and then how far a long one is. */
+  readonly progress?: (line: string) => void;
 }
 
 interface Large extends Meeting {
@@ -77,7 +79,7 @@ export const largeMeetings: readonly Large[] = [
  * `npm run hunt -- policies [NAME ...] [--limit STATES]`: goes every way of larger meetings of each shipped policy. A name is that
  * of a policy, or of a meeting. Whether all is as it must be.
  */
-export function policies(names: readonly string[], { limit, tell }: PolicyHunt): boolean {
+export function policies(names: readonly string[], { limit, tell, progress = () => undefined }: PolicyHunt): boolean {
   const all = [shippedPolicies, largeMeetings].map((group) => group.map(({ name }) => name));
   const unknown = names.find((name) => !all.flat().includes(name));
   if (unknown !== undefined) throw new Error(`there is no ${unknown}; there are ${all.flat().join(', ')}`);
@@ -92,8 +94,12 @@ export function policies(names: readonly string[], { limit, tell }: PolicyHunt):
       const { bounded = false } = meeting;
       try {
         const { states, ends, depth, milliseconds, complete } = go(policy, meeting, {
-          limit: limit ?? (bounded ? 1_000_000 : 30_000_000),
+          limit: limit ?? (bounded ? 1_000_000 : 100_000_000),
           order: bounded ? 'scattered' : 'breadth',
+          progress: ({ states, open, milliseconds }) => {
+            const minutes = (milliseconds / 60_000).toFixed(1);
+            progress(`${policy.name} ${meeting.name}: ${states} states so far, ${open} to go on from, ${minutes} min`);
+          },
         });
         const how = complete ? 'complete' : 'a bounded hunt, stopped by its limit';
         const seconds = (milliseconds / 1000).toFixed(1);
@@ -114,7 +120,7 @@ function go(policy: AllocationPolicy, meeting: Large, options: MeetOptions): Exh
   const { faults } = meeting;
   try {
     // Who waits for a lock of the dead may do so for ever: nobody here declares them dead.
-    return exhaust(() => lockedScene(meeting), { ...options, faults, mayWait: true });
+    return exhaust(() => lockedScene(meeting), { ...options, faults, mayWait: true, reduce: true });
   } catch (error) {
     if (!(error instanceof Counterexample)) throw error;
     const { told, wrong } = meetAgain(recollecting([]), meeting, error.path);

@@ -20,7 +20,7 @@ export type MeetOptions = Omit<ExhaustiveOptions, 'faults'>;
  */
 export function meet(policy: AllocationPolicy, meeting: Meeting, options: MeetOptions = {}): Exhausted {
   try {
-    return exhaust(() => meetingScene(policy, meeting), { ...options, faults: meeting.faults });
+    return exhaust(() => meetingScene(policy, meeting), { reduce: true, ...options, faults: meeting.faults });
   } catch (error) {
     if (!(error instanceof Counterexample)) throw error;
     const { told, wrong } = meetAgain(policy, meeting, error.path);

@@ -89,6 +89,7 @@ export function meetingScene(policy: AllocationPolicy, meeting: Meeting): Scene<
     lossy: able,
     bounds: [principals, geometry.groupOffset, geometry.logOffset, geometry.arenaOffset, geometry.dataOffset],
     pagesFrom: geometry.dataOffset,
+    judged: looksAt(geometry, deeds.length),
     onCall,
     hold: (client) => players.get(client)?.held() ?? nothing,
     hear: (client) => players.get(client)?.hear() ?? [],
@@ -128,6 +129,19 @@ const actors = new WeakMap<
   SimulatedClient,
   { readonly player: Player; readonly coordinator: Coordinator | undefined }
 >();
+
+/** What the judge of a meeting looks at whenever something happens: who lives, acts for whom, owns what, and what has a name. */
+function looksAt(geometry: Geometry, clients: number): (offset: number, length: number) => boolean {
+  const { principalOffset, logOffset, arenaOffset, groupPages } = geometry;
+  const pages = userGroups(geometry) * groupPages;
+  const ranges = [
+    [memberOf(geometry, 0).offset, memberOf(geometry, clients + 1).offset],
+    // The principals, and the groups behind them.
+    [principalOffset, logOffset],
+    [arenaOffset, arenaOffset + 8 * pages],
+  ] as const;
+  return (offset, length) => ranges.some(([from, to]) => offset < to && from < offset + length);
+}
 
 /** Names what lies at an offset of a meeting's region. */
 export function meetingNames(policy: AllocationPolicy, { groups, groupPages }: Meeting): (offset: number) => string {

@@ -191,6 +191,7 @@ export class Verdict implements Judge<Held, Heard>, Table {
           }
           if (initialise === 'caller') continue;
           const bytes = new Uint8Array(pageSize);
+          this.#world.looks(pageOffset(this.geometry, at), pageSize);
           this.#world.moments.read(this.#world.region, pageOffset(this.geometry, at), bytes);
           checkFresh(bytes, holder, at, initialise);
         }

@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import { decodeMember, isExomemError, type MemberBinding, memberState } from '@exomem/core';
 import { Automaton, type Cast, type ClientNode, Pool } from './automaton.js';
 import type { Chronicle } from './chronicle.js';
 import type { SimulatedClient } from './client.js';
 import { type Flight, Hand, Numbers, type Order, type Stray } from './flight.js';
 import { Moments } from './moments.js';
+import { NotAlone, Reduction } from './reduction.js';
 import { Roll } from './roll.js';
 import { Rows } from './rows.js';
 import type { Faults } from './schedule.js';
@@ -30,6 +32,11 @@ export interface ExhaustiveOptions {
    * that wait for others, as for a lock whose holder died.
    */
   readonly mayWait?: boolean;
+  /**
+   * Steps that are nobody else's business are taken at once, which makes far fewer states of the same ends: see {@link Reduction}.
+   * What the judge does not look at, the scene says by `judged`. Default false: each order of all steps is gone.
+   */
+  readonly reduce?: boolean;
   /** Hears now and then how far it is. */
   readonly progress?: (so: Exhausted) => void;
 }
@@ -46,6 +53,8 @@ export interface Exhausted {
   /** Different histories of clients. */
   readonly histories: number;
   readonly milliseconds: number;
+  /** States that were seen and not gone on from yet. */
+  readonly open: number;
   /** False if the limit was reached before all was seen. */
   readonly complete: boolean;
 }
@@ -70,6 +79,7 @@ export class Counterexample extends Error {
  * Not all orders are gone, where it makes no difference:
  * - A step in which no other client has a part is taken before anything else. All others lead to the same states behind it.
  * - Who is dead, shut out or done does nothing any more but by what is on its way: of its past only what the judge says counts.
+ * - With `reduce`, steps that turn out to be nobody else's business come before all others.
  *
  * @throws {@link Counterexample}
  */
@@ -101,12 +111,23 @@ const kinds = {
   expire: 9,
 } as const;
 const code = (kind: number, client = 0, task = 0): number => kind * 1024 + client * 32 + task;
+/** It happens ahead of what others do: none of that makes a difference to it. */
+const ahead = 1 << 20;
 
 const stateLimit = 10_000_000;
 /** Steps in a row in which nothing is open. */
 const mostForced = 20_000;
+/** Of so many of them in a row one is remembered. */
+const chainLength = 8;
 /** The same, where one may wait. */
 const mostWaits = 500;
+
+/** Where steps with nothing open lead to. */
+interface ChainEnd {
+  /** -1: somebody waits for ever. */
+  readonly state: number;
+  readonly steps: number;
+}
 
 class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   readonly moments: Moments;
@@ -118,10 +139,18 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   readonly #mortal: boolean[];
   readonly #calls: readonly (((moments: Moments, region: number) => boolean) | undefined)[];
   readonly #hand: Hand;
-  readonly #states: Rows;
+  readonly #reduction: Reduction | undefined;
+  #states: Rows;
   readonly #row: Uint32Array;
   readonly #rolls: readonly Roll<Held, Heard>[];
-  readonly #trail = new Trail();
+  #trail = new Trail();
+  /** Where nothing was open, now and then, and what it led to. */
+  #chains: Rows;
+  #chainEnds: ChainEnd[] = [];
+  /** Those of them whose end is not known yet, and how many steps there had been. */
+  readonly #openChains: { readonly chain: number; readonly from: number }[] = [];
+  /** Where it is to be said which choices these would be if all orders were gone: those so far. */
+  #way: number[] | undefined;
   #chronicle: Chronicle | undefined;
 
   // The moment.
@@ -144,6 +173,8 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   told = false;
 
   #steps = 0;
+  /** It happens ahead of what others do. */
+  #leading = false;
 
   constructor(make: () => Scene<Held, Heard>, options: ExhaustiveOptions) {
     this.#options = options;
@@ -156,8 +187,12 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     this.#calls = clients.map((client) => scene.onCall?.get(client));
     this.moments = new Moments(memory.size, scene.bounds, scene.pagesFrom);
     this.#hand = new Hand(this.moments);
-    this.#states = new Rows(clients.length + 3);
-    this.#row = new Uint32Array(clients.length + 3);
+    if (options.reduce && options.faults?.restarts === undefined)
+      this.#reduction = new Reduction(clients.length, scene.judged ?? (() => true));
+    const width = clients.length + (this.#reduction === undefined ? 3 : 4);
+    this.#states = new Rows(width);
+    this.#chains = new Rows(width);
+    this.#row = new Uint32Array(width);
     const epitaph = (local: Local<Held, Heard>): string => this.#judge.epitaph?.(this, local) ?? `${local.node.id}`;
     this.#rolls = clients.map(({ index }) => new Roll(index, epitaph));
     const beginning = this.moments.take(memory.bytes);
@@ -202,6 +237,10 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     ];
   }
 
+  looks(offset: number, length: number): void {
+    this.#reduction?.touch(this.actor, offset, length, false);
+  }
+
   standing(local: Local<Held, Heard>): SimulatedClient {
     return this.#automata[local.index]!.standing(local.node);
   }
@@ -213,9 +252,38 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   // ---- the search
 
   run(): Exhausted {
+    for (const start = performance.now(); ; ) {
+      try {
+        return this.#pass(start);
+      } catch (error) {
+        if (!(error instanceof NotAlone)) throw error;
+        this.#anew();
+      }
+    }
+  }
+
+  /** Nothing was seen so far. */
+  #anew(): void {
+    this.#states = new Rows(this.#states.width);
+    this.#chains = new Rows(this.#states.width);
+    this.#chainEnds = [];
+    this.#openChains.length = 0;
+    this.#trail = new Trail();
+    this.#steps = 0;
+    this.#rewind();
+  }
+
+  /** It is as in the beginning. */
+  #rewind(): void {
+    [this.region, this.memo] = [this.#beginning.region, this.#beginning.memo];
+    this.locals = [...this.#beginning.locals];
+    this.#reduction?.begin();
+    this.#begin();
+  }
+
+  #pass(start: number): Exhausted {
     const { limit = stateLimit, order = 'breadth', seed = 1, progress } = this.#options;
     const { milliseconds = Number.POSITIVE_INFINITY } = this.#options;
-    const start = performance.now();
     // Lost replies are errors, by the million, and nobody looks at where they were made.
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
@@ -233,8 +301,10 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       depth,
       histories: this.#automata.reduce((sum, { nodes }) => sum + nodes, 0),
       milliseconds: performance.now() - start,
+      open: this.#states.count - gone,
       complete,
     });
+    let gone = 0;
     let told = start;
     try {
       this.#force(choices);
@@ -252,6 +322,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
         } else if (next++ >= this.#states.count) break;
         path = () => this.#trail.to(state);
         this.#recall(state);
+        gone++;
         const count = this.#choices(choices);
         depth = Math.max(depth, this.#trail.depth(state));
         let first = 0;
@@ -261,7 +332,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
           this.#judge.finish?.(this);
           first = 1;
         }
-        if (progress !== undefined && (state & 1023) === 0 && performance.now() - told > 5000) {
+        if (progress !== undefined && (gone & 1023) === 0 && performance.now() - told > 5000) {
           told = performance.now();
           progress(so(false));
         }
@@ -283,22 +354,42 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       }
       return so(true);
     } catch (error) {
-      throw new Counterexample(path(), this.#states.count, error);
+      if (error instanceof NotAlone) throw error;
+      const { count } = this.#states;
+      throw new Counterexample(this.#unfold(path()), count, error);
     } finally {
       Error.stackTraceLimit = stackTraceLimit;
     }
   }
 
+  /** The same way, by the choices that there are if each order is gone. */
+  #unfold(path: readonly number[]): readonly number[] {
+    if (this.#reduction === undefined) return path;
+    const way: number[] = [];
+    this.#way = way;
+    try {
+      this.#follow(path);
+    } catch {
+      // That is what it leads to.
+    }
+    this.#way = undefined;
+    return way;
+  }
+
   retrace(path: readonly number[], chronicle: Chronicle): void {
-    const choices = new Int32Array(256);
     this.#chronicle = chronicle;
-    [this.region, this.memo] = [this.#beginning.region, this.#beginning.memo];
-    this.locals = [...this.#beginning.locals];
+    this.#follow(path);
+  }
+
+  #follow(path: readonly number[]): void {
+    const choices = new Int32Array(256);
+    this.#rewind();
     this.#force(choices);
     for (const choice of path) {
       const count = this.#choices(choices);
       if (choice >= count) throw new Error(`there is no choice ${choice} of ${count}`);
       if (choices[choice] === code(kinds.end)) {
+        this.#way?.push(0);
         this.#judge.finish?.(this);
         return;
       }
@@ -311,16 +402,43 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   #force(choices: Int32Array): boolean {
     const { mayWait = false } = this.#options;
     const most = mayWait ? mostWaits : mostForced;
-    for (let step = 0; step < most; step++) {
+    // Who goes a way again takes each step of it.
+    const replays = this.#chronicle !== undefined || this.#way !== undefined;
+    for (let step = 1; step <= most; step++) {
       if (this.#choices(choices) > 1 || choices[0] === code(kinds.end)) return true;
+      // One who is alone with what is left to do comes by the same places again and again, from everywhere.
+      if (step % chainLength === 0 && !replays) {
+        const known = this.#chains.count;
+        const chain = this.#chains.intern(this.#rowNow());
+        if (chain < known) {
+          const end = this.#chainEnds[chain];
+          // Where it comes round to itself, its end is not known.
+          if (end !== undefined || mayWait) return this.#endAs(end);
+        } else this.#openChains.push({ chain, from: this.#steps });
+      }
       this.#perform(choices[0]!);
     }
+    this.#endChains(-1);
     if (mayWait) return false;
     throw new Error(`no end after ${most} steps in a row that nobody else has a part in`);
   }
 
-  /** The number of the present state. */
-  #keep(parent: number, choice: number, depth: number): number {
+  /** It ends where one did that has been here before. Undefined: nowhere, it goes round and round. */
+  #endAs(end: ChainEnd | undefined): boolean {
+    this.#steps += end?.steps ?? 0;
+    if (end !== undefined && end.state >= 0) this.#recall(end.state);
+    this.#endChains(end?.state ?? -1);
+    return end !== undefined && end.state >= 0;
+  }
+
+  /** That is where those that are open lead to. @param state -1: to none */
+  #endChains(state: number): void {
+    for (const { chain, from } of this.#openChains) this.#chainEnds[chain] = { state, steps: this.#steps - from };
+    this.#openChains.length = 0;
+  }
+
+  /** The present state, as a row. */
+  #rowNow(): Uint32Array {
     const row = this.#row;
     row[0] = this.region;
     row[1] = this.memo;
@@ -328,8 +446,15 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       ((((this.#ticks * 16 + this.#expiries) * 16 + this.#restarts) * 16 + this.#crashes) * 16 + this.#losses) * 16 +
       this.#aborts;
     for (let at = 0; at < this.locals.length; at++) row[at + 3] = this.locals[at]!.id;
+    if (this.#reduction !== undefined) row[this.locals.length + 3] = this.#reduction.number;
+    return row;
+  }
+
+  /** The number of the present state. */
+  #keep(parent: number, choice: number, depth: number): number {
     const known = this.#states.count;
-    const number = this.#states.intern(row);
+    const number = this.#states.intern(this.#rowNow());
+    this.#endChains(number);
     if (number < known) return number;
     this.#trail.add(number, parent, choice, depth);
     return number;
@@ -347,12 +472,13 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     this.#expiries = (left >>> 16) & 15;
     this.#ticks = left >>> 20;
     for (let at = 0; at < this.locals.length; at++) this.locals[at] = this.#rolls[at]!.at(states.at(state, at + 3));
+    if (this.#reduction !== undefined) this.#reduction.number = states.at(state, this.locals.length + 3);
   }
 
   // ---- what may happen
 
-  /** Everything that may happen next; how much that is. If one of it is nobody else's business, that alone. */
-  #choices(out: Int32Array): number {
+  /** Everything that may happen next; how much that is. If one of it is nobody else's business, that alone. @param all in each order */
+  #choices(out: Int32Array, all = this.#reduction === undefined): number {
     const { locals } = this;
     let count = 0;
     let quiet = true;
@@ -364,6 +490,10 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       if (task < 0) continue;
       out[0] = task === 31 ? code(kinds.begin, client) : code(kinds.step, client, task);
       return 1;
+    }
+    if (!all && !quiet) {
+      const leader = this.#leader();
+      if (leader !== undefined) return this.#mishaps(leader, out, this.#take(leader, out), ahead);
     }
     if (quiet) out[count++] = code(kinds.end);
     let goes = false;
@@ -388,20 +518,51 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     if (this.#restarts > 0) out[count++] = code(kinds.restart);
     if (!goes || this.#expiries > 0) count = this.#expirations(out, count);
     if (count === 0) throw new Error('nobody can go on, and not all is done');
-    for (let client = 0; client < locals.length; client++) {
-      const local = locals[client]!;
-      if (local.still) continue;
-      if (this.#crashes > 0 && this.#mortal[client]) out[count++] = code(kinds.crash, client);
-      if (!this.#lossy[client]) continue;
-      const { orders } = local.node;
-      for (let task = 0; task < orders.length; task++) {
-        const { flight, changes } = orders[task]!;
-        // A read whose reply is lost is read again, and nothing else: that of a change is what matters.
-        if (this.#losses > 0 && changes) out[count++] = code(kinds.lose, client, task);
-        if (this.#aborts > 0 && flight !== undefined) out[count++] = code(kinds.abort, client, task);
-      }
+    for (const local of locals) if (!local.still) count = this.#mishaps(local, out, count, 0);
+    return count;
+  }
+
+  /** What may happen to a client instead of its next steps. */
+  #mishaps({ index, node }: Local<Held, Heard>, out: Int32Array, from: number, how: number): number {
+    let count = from;
+    if (this.#crashes > 0 && this.#mortal[index]) out[count++] = how | code(kinds.crash, index);
+    if (!this.#lossy[index]) return count;
+    for (const [task, { flight, changes }] of node.orders.entries()) {
+      // A read whose reply is lost is read again, and nothing else: that of a change is what matters.
+      if (this.#losses > 0 && changes) out[count++] = how | code(kinds.lose, index, task);
+      if (this.#aborts > 0 && flight !== undefined) out[count++] = how | code(kinds.abort, index, task);
     }
     return count;
+  }
+
+  /** The first client whose next step, as far as is known, is nobody else's business, and tells the judge nothing. */
+  #leader(): Local<Held, Heard> | undefined {
+    return this.locals.find((local) => !local.still && local.flights.length === 1 && this.#leads(local));
+  }
+
+  #leads({ index, node, flights, cut }: Local<Held, Heard>): boolean {
+    const [flight] = flights;
+    if (flight === undefined || cut !== 0) return false;
+    const hand = this.#hand;
+    hand.region = this.region;
+    let next: Flight;
+    try {
+      next = flight.advance(hand);
+    } catch (error) {
+      if (!isExomemError(error)) throw error;
+      return false;
+    }
+    if (!this.#reduction!.mayLead(index, hand.offset, hand.length, writes(flight, hand, this.region))) return false;
+    if (!next.done) return true;
+    const told = this.#automata[index]!.told(node, 0, next);
+    if (told.broken !== undefined || told.heard.length > 0 || told.finished || told.queued !== node.queued)
+      return false;
+    return told.held === node.held || isDeepStrictEqual(told.held, node.held);
+  }
+
+  #take({ index }: Local<Held, Heard>, out: Int32Array): number {
+    out[0] = ahead | code(kinds.step, index);
+    return 1;
   }
 
   /** It is called when there is something to do, and there is nothing. */
@@ -465,6 +626,11 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
 
   #perform(chosen: number): void {
     this.#steps++;
+    if (this.#way !== undefined) {
+      const count = this.#choices(forced, true);
+      if (count > 1 || forced[0] === code(kinds.end)) this.#way.push(forced.indexOf(chosen & ~ahead));
+    }
+    this.#leading = (chosen & ahead) !== 0;
     const client = (chosen >>> 5) & 31;
     const task = chosen & 31;
     const local = this.locals[client]!;
@@ -473,7 +639,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     this.length = 0;
     this.told = false;
     if (this.heard.length > 0) this.heard = [];
-    switch (chosen >>> 10) {
+    switch ((chosen & ~ahead) >>> 10) {
       case kinds.step:
         this.#step(local, task);
         break;
@@ -536,6 +702,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
       this.#go(local, automaton.failed(node, task, error.code), local.strays);
       return;
     }
+    this.#touched(hand, local, flight);
     this.#changed(hand, local, flight.step, order.name);
     if (next.done) this.#go(local, automaton.told(node, task, next), local.strays);
     else
@@ -548,6 +715,16 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
         false,
         local.cut,
       );
+  }
+
+  /** A client has touched what the hand has in it. */
+  #touched(hand: Hand, { index }: Local<Held, Heard>, flight: Flight): void {
+    const reduction = this.#reduction;
+    if (reduction === undefined) return;
+    const changes = writes(flight, hand, this.region);
+    reduction.touch(index, hand.offset, hand.length, changes);
+    if (this.#leading) reduction.leadOn(index, hand.offset, hand.length, changes);
+    else reduction.fallIn(index);
   }
 
   /** The region is what the hand made of it. */
@@ -565,6 +742,10 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   #control(local: Local<Held, Heard>, task: number, order: Order): void {
     const { control, name, lane } = order;
     const automaton = this.#automata[local.index]!;
+    if (control!.op === 'watch') this.#reduction?.touch(local.index, control!.offset, 8, false);
+    if (control!.op === 'bind') this.#reduction?.touch(local.index, control!.member.offset, 8, false);
+    if (control!.op === 'watch' || control!.op === 'bind' || control!.op === 'revoke')
+      this.#reduction?.fallIn(local.index);
     const speaker = { client: { name: this.#names[local.index]! }, operation: { name } };
     this.#chronicle?.control(speaker, control!);
     switch (control!.op) {
@@ -623,6 +804,9 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   }
 
   #expire(local: Local<Held, Heard>, task: number): void {
+    const { control } = local.node.orders[task]!;
+    if (control?.op === 'watch') this.#reduction?.touch(local.index, control.offset, 8, false);
+    this.#reduction?.fallIn(local.index);
     this.#chronicle?.event({ name: this.#names[local.index]! }, 'has seen that word for long enough');
     this.#go(local, this.#automata[local.index]!.told(local.node, task, undefined, 1), local.strays);
   }
@@ -649,6 +833,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   /** Nothing of it happens any more. That it takes this well is looked at once for each history. */
   #shutOut(local: Local<Held, Heard>): void {
     if (local.fenced) return;
+    this.#reduction?.shutOut(local.index);
     if (!local.still) this.#automata[local.index]!.bury(local.node);
     this.locals[local.index] = this.#local(local.index, local.node, [], [], local.dead, true);
     this.told = true;
@@ -656,6 +841,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
 
   #lose(local: Local<Held, Heard>, task: number, error: 'OutcomeUnknown' | 'Aborted'): void {
     const flight = local.flights[task]!;
+    if (!this.#leading) this.#reduction?.fallIn(local.index);
     this.#chronicle?.event(
       { name: this.#names[local.index]! },
       error === 'Aborted' ? 'is told to give up' : 'hears no reply',
@@ -668,6 +854,7 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
   /** What it had sent is on its way still. */
   #crash(local: Local<Held, Heard>): void {
     this.#chronicle?.event({ name: this.#names[local.index]! }, 'crashes');
+    if (!this.#leading) this.#reduction?.fallIn(local.index);
     const strays = [...local.strays];
     for (const flight of local.flights) {
       const stray = flight?.order.stray(flight.at, flight.moved);
@@ -683,6 +870,8 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
     hand.region = this.region;
     const { step } = stray!;
     const left = stray!.advance(hand);
+    // It comes whenever it comes, whatever its own client does meanwhile.
+    this.#reduction?.touch(-1, hand.offset, hand.length, true);
     this.#changed(hand, local, step, undefined);
     const strays = left === undefined ? rest : [left, ...rest];
     const { index, node, flights, dead, fenced, cut } = local;
@@ -729,6 +918,11 @@ class Search<Held, Heard> implements World<Held, Heard>, WorldChange<Heard> {
 const forced = new Int32Array(256);
 /** A bit for each. */
 const allLanes = 255;
+
+/** Whether the next piece of a step, which the hand has made happen, writes. */
+function writes({ step: { op } }: Flight, hand: Hand, before: number): boolean {
+  return op === 'write' || op === 'fetchAdd' || (op === 'compareExchange' && hand.region !== before);
+}
 
 function with_<T>(all: readonly T[], at: number, one: T): readonly T[] {
   if (all.length === 1) return [one];

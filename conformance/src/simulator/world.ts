@@ -9,6 +9,8 @@ export interface Scene<Held = unknown, Heard = unknown> extends Cast<Held, Heard
   readonly mortal?: ReadonlySet<SimulatedClient>;
   /** Whose replies may be lost. Default: all. */
   readonly lossy?: ReadonlySet<SimulatedClient>;
+  /** Whether the judge looks at some of those bytes at any time, but for those that it tells by `looks`. Default: at all. */
+  readonly judged?: (offset: number, length: number) => boolean;
   /** Where parts of the region begin that the judge looks at apart: multiples of 64. */
   readonly bounds?: readonly number[];
   /** From here on the region is kept page by page. */
@@ -44,6 +46,8 @@ export interface World<Held, Heard> {
   readonly clock: number;
   readonly locals: readonly Local<Held, Heard>[];
   readonly memo: number;
+  /** The judge looks at bytes that a scene does not count among those that are `judged`. */
+  looks(offset: number, length: number): void;
   /** The shipped client as it stands there: to be looked at, and left as it is. */
   standing(local: Local<Held, Heard>): SimulatedClient;
   /** One more shipped client that stands there: whoever takes it may let it go on, and keeps it. */

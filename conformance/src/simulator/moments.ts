@@ -28,6 +28,8 @@ export class Moments {
   readonly #chunkNumbers = new Map<string, number>();
   readonly #wordNumbers = new Map<bigint, number>();
   readonly #stores = new Map<number, number>();
+  readonly #pieces = new Map<string, number>();
+  readonly #writes = new Map<number, number>();
   readonly #sectionOf: Uint8Array;
   readonly #row: Uint32Array;
   readonly #pair = new Uint32Array(2);
@@ -145,9 +147,7 @@ export class Moments {
       const length = Math.min(chunk - skip, bytes.byteLength - done, to - start - skip);
       const tree = this.#regions.at(now, at);
       const before = this.#leaf(tree, at, leaf);
-      const content = this.#chunks[before]!.slice();
-      content.set(bytes.subarray(done, done + length), skip);
-      const after = this.#chunk(content);
+      const after = this.#overwrite(before, skip, bytes.subarray(done, done + length));
       if (after !== before) now = this.#with(now, at, this.#graft(tree, depth, leaf, after));
       done += length;
     }
@@ -215,6 +215,30 @@ export class Moments {
     this.#pair[right] = one;
     this.#pair[1 - right] = other;
     return this.#pairs.intern(this.#pair);
+  }
+
+  /** The number of a chunk with other bytes in it. */
+  #overwrite(chunk: number, skip: number, bytes: Uint8Array): number {
+    const key = (chunk * 4096 + skip) * 0x10_0000 + this.#piece(bytes);
+    let after = this.#writes.get(key);
+    if (after === undefined) {
+      const content = this.#chunks[chunk]!.slice();
+      content.set(bytes, skip);
+      after = this.#chunk(content);
+      this.#writes.set(key, after);
+    }
+    return after;
+  }
+
+  /** The number of bytes that are written. */
+  #piece(bytes: Uint8Array): number {
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+    let number = this.#pieces.get(text);
+    if (number === undefined) {
+      number = this.#pieces.size;
+      this.#pieces.set(text, number);
+    }
+    return number;
   }
 
   #with(region: number, section: number, tree: number): number {

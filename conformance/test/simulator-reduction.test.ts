@@ -1,3 +1,4 @@
+import { does, type Meeting, meet } from '@exomem/conformance';
 import {
   Chronicle,
   Counterexample,
@@ -21,6 +22,7 @@ import {
   read,
   renew,
   type Step,
+  shippedPolicies,
   write,
 } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
@@ -160,7 +162,7 @@ test('taken first, they lead to the same ends, and the judge sees the same on th
     fc.property(deeds, faults, (all, faults) => {
       assert.equal(endsOf(all, { faults, reduce: true }).ends, endsOf(all, { faults }).ends);
     }),
-    { numRuns: 120 },
+    { numRuns: 80 },
   );
 });
 
@@ -225,5 +227,36 @@ test('a way that ends badly is told by the choices that there are in all orders'
   assert.throws(() => retrace(make, (found as Counterexample).path, chronicle, faults), /somebody died/);
   assert.match(String(chronicle), /crashes/);
 });
+
+const small: readonly Meeting[] = [
+  {
+    what: 'two want the last page, and one dies',
+    groups: 1,
+    groupPages: 1,
+    deeds: [[does.allocates(1)], [does.allocates(1)]],
+    faults: { ...noFaults, crashes: 1 },
+  },
+  {
+    what: 'the last page is taken over',
+    groups: 1,
+    groupPages: 1,
+    clean: false,
+    deeds: [[does.allocates(1)], [does.recovers(), does.allocates(1)]],
+    faults: noFaults,
+    takeover: 0,
+  },
+];
+for (const policy of shippedPolicies) {
+  for (const meeting of small) {
+    // Of that there are some hundred thousand states under the lock.
+    if (policy.name === 'locked' && meeting.takeover !== undefined) continue;
+    test(`${policy.name}: ${meeting.what}: everybody is told what it is told in all orders`, () => {
+      const [whole, reduced] = [false, true].map((reduce) => meet(policy, meeting, { reduce, mayWait: true }));
+      assert.ok(whole!.complete && reduced!.complete);
+      assert.is(reduced!.histories, whole!.histories);
+      assert.ok(reduced!.states <= whole!.states, `${reduced!.states} of ${whole!.states}`);
+    });
+  }
+}
 
 test.run();

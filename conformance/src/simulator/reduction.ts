@@ -49,8 +49,6 @@ export class Reduction {
   #row: Uint32Array;
   /** What each client is ahead by. */
   leads: Lead[] = [];
-  /** How often the search began anew. */
-  restarts = 0;
 
   /** @param judged whether the judge looks at some of those bytes at any time */
   constructor(clients: number, judged: (offset: number, length: number) => boolean) {

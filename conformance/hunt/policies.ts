@@ -1,7 +1,14 @@
-import { does, type Meeting, type MeetOptions, meet, meetAgain, meetingScene } from '@exomem/conformance';
-import { Counterexample, type Exhausted, exhaust } from '@exomem/conformance/simulator';
-import { type AllocationPolicy, locked, shippedPolicies } from '@exomem/core';
+import { does, type Meeting, type MeetOptions, meetAgain, meetingScene } from '@exomem/conformance';
+import { Counterexample, type Exhausted, exhaust, type Recollection } from '@exomem/conformance/simulator';
+import {
+  type AllocationPolicy,
+  type CoordinationContext,
+  type Coordinator,
+  locked,
+  shippedPolicies,
+} from '@exomem/core';
 import { type LockCoordinator, LockRecollection } from './exhaustive/lock-recollection.js';
+import { type MailCoordinator, MailRecollection } from './exhaustive/mail-recollection.js';
 
 export interface PolicyHunt {
   /** States after which a meeting is left. Default: none for those that end, 1,000,000 for those that are bounded. */
@@ -116,32 +123,43 @@ export function policies(names: readonly string[], { limit, tell, progress = () 
 }
 
 function go(policy: AllocationPolicy, meeting: Large, options: MeetOptions): Exhausted {
-  if (policy !== locked) return meet(policy, meeting, options);
   const { faults } = meeting;
+  // Who waits for a lock of the dead may do so for ever: nobody here declares them dead.
+  const mayWait = policy === locked;
   try {
-    // Who waits for a lock of the dead may do so for ever: nobody here declares them dead.
-    return exhaust(() => lockedScene(meeting), { ...options, faults, mayWait: true, reduce: true });
+    return exhaust(() => forgetful(policy, meeting), { reduce: true, ...options, faults, mayWait });
   } catch (error) {
     if (!(error instanceof Counterexample)) throw error;
-    const { told, wrong } = meetAgain(recollecting([]), meeting, error.path);
+    const { told, wrong } = meetAgain(recollecting(policy, []), meeting, error.path);
     throw new Error(`${meeting.what}: ${(wrong ?? error).message}\n${told}`, { cause: error });
   }
 }
 
-/** A meeting under the lock. Who waits for it forgets what it has seen of it meanwhile: otherwise hardly one ends. */
-function lockedScene(meeting: Meeting): ReturnType<typeof meetingScene> {
-  const recollections: LockRecollection[] = [];
-  const scene = meetingScene(recollecting(recollections), meeting);
+/** A meeting whose clients forget what they have seen while they waited for others: otherwise hardly one ends. */
+export function forgetful(policy: AllocationPolicy, meeting: Meeting): ReturnType<typeof meetingScene> {
+  const recollections: Recollecting[] = [];
+  const scene = meetingScene(recollecting(policy, recollections), meeting);
   return { ...scene, recollect: ({ index }) => recollections[index]?.recollect() };
 }
 
-/** The policy `locked`. @param recollections where what each of its clients remembers is to be found */
-function recollecting(recollections: LockRecollection[]): AllocationPolicy {
-  const coordinate: AllocationPolicy['coordinate'] = (context) => {
-    const coordinator = locked.coordinate!(context) as LockCoordinator;
-    const recollection = new LockRecollection({ concurrency: 1 }, context.geometry, coordinator);
+/** @param recollections where what each of its clients remembers is to be found */
+function recollecting(policy: AllocationPolicy, recollections: Recollecting[]): AllocationPolicy {
+  if (policy.coordinate === undefined) return policy;
+  const coordinate = (context: CoordinationContext): Recollecting => {
+    const recollection = recollectionOf(policy, context);
     recollections[context.member.slot] = recollection;
     return recollection;
   };
-  return { ...locked, coordinate };
+  return { ...policy, coordinate };
+}
+
+interface Recollecting extends Coordinator {
+  recollect(): Recollection | undefined;
+}
+
+function recollectionOf(policy: AllocationPolicy, context: CoordinationContext): Recollecting {
+  const coordinator = policy.coordinate!(context);
+  return policy === locked
+    ? new LockRecollection({ concurrency: 1 }, context.geometry, coordinator as LockCoordinator)
+    : new MailRecollection(coordinator as MailCoordinator);
 }

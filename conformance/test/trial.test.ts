@@ -1,8 +1,19 @@
 // deadline: 240s
-import { hunt, Mishap, replay, SimulatedMemory, Simulation, type Trial } from '@exomem/conformance';
-import { compareExchange, load, type Protocol } from '@exomem/core';
+import { createHash } from 'node:crypto';
+import {
+  does,
+  exhaust,
+  hunt,
+  type Meeting,
+  Mishap,
+  replay,
+  SimulatedMemory,
+  Simulation,
+  type Trial,
+} from '@exomem/conformance';
+import { compareExchange, load, message, type Protocol } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
-import { largeMeetings, policies } from '../hunt/policies.js';
+import { forgetful, largeMeetings, policies } from '../hunt/policies.js';
 
 const test = suite('trials of the simulator');
 
@@ -93,6 +104,58 @@ test('shipped policies, some of the ways that larger meetings can go', () => {
   assert.ok(policies([], { limit: 400, tell: (line) => lines.push(line) }), lines.join('\n'));
   assert.ok(lines.length >= 2 * largeMeetings.length, lines.join('\n'));
 });
+
+const meetings: readonly Meeting[] = [
+  {
+    what: 'one frees what another may want; a reply is lost',
+    groups: 1,
+    groupPages: 1,
+    deeds: [[does.allocates(1), does.frees()], [does.allocates(1)]],
+    faults: { losses: 1, aborts: 0, crashes: 0 },
+  },
+  {
+    what: 'one takes two pages, and dies',
+    groups: 2,
+    groupPages: 1,
+    deeds: [[does.allocates(2)], [does.allocates(1)]],
+    faults: { losses: 0, aborts: 0, crashes: 1 },
+  },
+];
+type Scene = ReturnType<typeof forgetful>;
+type SceneJudge = NonNullable<Scene['judge']>;
+
+/** That judge, which writes down all that there is at each end. */
+function noting(judge: SceneJudge, ends: Set<string>): SceneJudge {
+  return {
+    begin: (world) => judge.begin!(world),
+    after: (world, change) => judge.after!(world, change),
+    epitaph: (world, local) => judge.epitaph!(world, local),
+    finish(world) {
+      judge.finish!(world);
+      const bytes = new Uint8Array(world.moments.size);
+      world.moments.restore(world.region, bytes);
+      const clients = world.locals.map(({ dead, fenced, node }) => [dead, fenced, node.held]);
+      ends.add(`${createHash('sha1').update(bytes).digest('hex')} ${JSON.stringify(clients)}`);
+    },
+  };
+}
+for (const meeting of meetings) {
+  test(`by messages: ${meeting.what}: the same ends, whatever is forgotten of waiting`, () => {
+    const [whole, less] = [false, true].map((forgets) => {
+      const ends = new Set<string>();
+      const make = (): Scene => {
+        const { recollect, ...scene } = forgetful(message, meeting);
+        return { ...scene, judge: noting(scene.judge!, ends), ...(forgets ? { recollect } : {}) };
+      };
+      const options = { reduce: true, faults: meeting.faults };
+      const { histories, complete } = exhaust(make, options);
+      assert.ok(complete);
+      return { ends: [...ends].sort(), histories };
+    });
+    assert.equal(less!.ends, whole!.ends);
+    assert.ok(less!.histories < whole!.histories, `${less!.histories} of ${whole!.histories}`);
+  });
+}
 
 test('and a name that there is not is told', () => {
   assert.throws(() => policies(['4x4'], { tell: () => undefined }), /there is no 4x4; there are atomic, .*2x3/);

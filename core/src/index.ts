@@ -20,7 +20,7 @@ export type { LockMemory } from './coordination/lock-coordinator.js';
 export * from './coordination/redo-record.js';
 export * from './errors.js';
 export { joinConfigured, leaveConfigured, OwnLine, registerConfigured } from './message/configured.js';
-export { barrier, Correspondence } from './message/correspondence.js';
+export { barrier, Correspondence, type CorrespondenceMemory } from './message/correspondence.js';
 export { Grantor, isAlive, type Participant } from './message/grantor.js';
 export * from './namespace/arena.js';
 export * from './namespace/inode.js';

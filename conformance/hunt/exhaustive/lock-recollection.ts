@@ -12,6 +12,7 @@ import {
   type Step,
   type StepResult,
 } from '@exomem/core';
+import { answerText } from './answer-text.js';
 
 export interface LockCoordinator extends Coordinator {
   readonly memory: LockMemory;
@@ -79,7 +80,7 @@ export class LockRecollection implements Coordinator {
     this.#taken = 0;
     try {
       const answer = yield step;
-      this.#hear(`${said(answer)} ${readBy(step)}`);
+      this.#hear(answerText(step, answer));
       return answer;
     } catch (error) {
       this.#hear(isExomemError(error) ? `${error.code} ${error.message}` : undefined);
@@ -151,14 +152,4 @@ export class LockRecollection implements Coordinator {
       }
     }
   }
-}
-
-function said(answer: StepResult): string {
-  return Array.isArray(answer) ? answer.map(String).join() : String(answer);
-}
-
-/** What stands in the bytes that a step has read. */
-function readBy(step: Step): string {
-  const steps: readonly Step[] = step.op === 'batch' ? step.steps : [step];
-  return steps.map((one) => (one.op === 'read' ? Buffer.from(one.bytes).toString('latin1') : '')).join('|');
 }

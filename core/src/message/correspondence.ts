@@ -24,6 +24,20 @@ const vacancyInterval = 250;
  */
 export const barrier: BatchStep = batch([]);
 
+/** What a {@link Correspondence} knows from one step of a protocol to the next, beside what it was asked for. */
+export interface CorrespondenceMemory {
+  /** Requests that were sent. */
+  readonly sequence: number;
+  /** The last of them was answered: somebody has the seat. */
+  readonly answered: boolean;
+  /** One of them waits for its answer. */
+  readonly open: boolean;
+  /** We have the seat. */
+  readonly seated: boolean;
+  /** High halves of words that are known to be ours. */
+  readonly own: readonly number[];
+}
+
 /**
  * What one member has to do with the others where group words change by messages. Its protocols use no compareExchange on them: a
  * word that shows a principal which the member acts for is changed by nobody else, so it is read and written; what others
@@ -44,6 +58,11 @@ export class Correspondence implements Coordinator {
     this.grantor = new Grantor(me);
     this.#mailbox = new Mailbox(me, this.grantor, patience);
     this.#line = me.configured ? new OwnLine(me.geometry, me.slot) : undefined;
+  }
+
+  get memory(): CorrespondenceMemory {
+    const { sequence, answered, open } = this.#mailbox;
+    return { sequence, answered, open, seated: this.grantor.seated, own: [...this.#own] };
   }
 
   coordinate<T>(protocol: Protocol<T>): Protocol<T> {

@@ -57,6 +57,14 @@ export class Mailbox {
   get open(): boolean {
     return this.#open !== undefined;
   }
+  /** Requests that it has sent. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+  /** The last of them was answered. */
+  get answered(): boolean {
+    return this.#answered;
+  }
 
   /**
    * Asks for changes of words, at most `requestLimit`. What was found in each, as far as it went.

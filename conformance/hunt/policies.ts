@@ -7,6 +7,7 @@ import {
   locked,
   shippedPolicies,
 } from '@exomem/core';
+import { Annals } from './exhaustive/annals.js';
 import { type LockCoordinator, LockRecollection } from './exhaustive/lock-recollection.js';
 import { type MailCoordinator, MailRecollection } from './exhaustive/mail-recollection.js';
 
@@ -127,26 +128,39 @@ function go(policy: AllocationPolicy, meeting: Large, options: MeetOptions): Exh
   // Who waits for a lock of the dead may do so for ever: nobody here declares them dead.
   const mayWait = policy === locked;
   try {
-    return exhaust(() => forgetful(policy, meeting), { reduce: true, ...options, faults, mayWait });
+    return exhaust(forgetful(policy, meeting, new Annals()), { reduce: true, ...options, faults, mayWait });
   } catch (error) {
     if (!(error instanceof Counterexample)) throw error;
-    const { told, wrong } = meetAgain(recollecting(policy, []), meeting, error.path);
+    const { told, wrong } = meetAgain(recollecting(policy, new Annals(), []), meeting, error.path);
     throw new Error(`${meeting.what}: ${(wrong ?? error).message}\n${told}`, { cause: error });
   }
 }
 
-/** A meeting whose clients forget what they have seen while they waited for others: otherwise hardly one ends. */
-export function forgetful(policy: AllocationPolicy, meeting: Meeting): ReturnType<typeof meetingScene> {
-  const recollections: Recollecting[] = [];
-  const scene = meetingScene(recollecting(policy, recollections), meeting);
-  return { ...scene, recollect: ({ index }) => recollections[index]?.recollect() };
+/**
+ * A meeting whose clients forget what they have seen while they waited for others: otherwise hardly one ends.
+ * @param annals undefined: under the lock a client remembers what it has seen in earlier waits; by messages, in each
+ */
+export function forgetful(
+  policy: AllocationPolicy,
+  meeting: Meeting,
+  annals: Annals | undefined,
+): () => ReturnType<typeof meetingScene> {
+  return () => {
+    const recollections: Recollecting[] = [];
+    const scene = meetingScene(recollecting(policy, annals, recollections), meeting);
+    return { ...scene, recollect: ({ index }) => recollections[index]?.recollect() };
+  };
 }
 
 /** @param recollections where what each of its clients remembers is to be found */
-function recollecting(policy: AllocationPolicy, recollections: Recollecting[]): AllocationPolicy {
+function recollecting(
+  policy: AllocationPolicy,
+  annals: Annals | undefined,
+  recollections: Recollecting[],
+): AllocationPolicy {
   if (policy.coordinate === undefined) return policy;
   const coordinate = (context: CoordinationContext): Recollecting => {
-    const recollection = recollectionOf(policy, context);
+    const recollection = recollectionOf(policy, context, annals);
     recollections[context.member.slot] = recollection;
     return recollection;
   };
@@ -157,9 +171,13 @@ interface Recollecting extends Coordinator {
   recollect(): Recollection | undefined;
 }
 
-function recollectionOf(policy: AllocationPolicy, context: CoordinationContext): Recollecting {
+function recollectionOf(
+  policy: AllocationPolicy,
+  context: CoordinationContext,
+  annals: Annals | undefined,
+): Recollecting {
   const coordinator = policy.coordinate!(context);
   return policy === locked
-    ? new LockRecollection({ concurrency: 1 }, context.geometry, coordinator as LockCoordinator)
-    : new MailRecollection(coordinator as MailCoordinator);
+    ? new LockRecollection({ concurrency: 1 }, context.geometry, coordinator as LockCoordinator, annals)
+    : new MailRecollection(coordinator as MailCoordinator, annals);
 }

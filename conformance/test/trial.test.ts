@@ -11,8 +11,9 @@ import {
   Simulation,
   type Trial,
 } from '@exomem/conformance';
-import { compareExchange, load, message, type Protocol } from '@exomem/core';
+import { compareExchange, load, locked, message, type Protocol } from '@exomem/core';
 import { assert, suite } from '@exomem/testing';
+import { Annals } from '../hunt/exhaustive/annals.js';
 import { forgetful, largeMeetings, policies } from '../hunt/policies.js';
 
 const test = suite('trials of the simulator');
@@ -107,10 +108,10 @@ test('shipped policies, some of the ways that larger meetings can go', () => {
 
 const meetings: readonly Meeting[] = [
   {
-    what: 'one frees what another may want; a reply is lost',
-    groups: 1,
+    what: 'two take a page, and a reply is lost',
+    groups: 2,
     groupPages: 1,
-    deeds: [[does.allocates(1), does.frees()], [does.allocates(1)]],
+    deeds: [[does.allocates(1)], [does.allocates(1)]],
     faults: { losses: 1, aborts: 0, crashes: 0 },
   },
   {
@@ -121,7 +122,7 @@ const meetings: readonly Meeting[] = [
     faults: { losses: 0, aborts: 0, crashes: 1 },
   },
 ];
-type Scene = ReturnType<typeof forgetful>;
+type Scene = ReturnType<ReturnType<typeof forgetful>>;
 type SceneJudge = NonNullable<Scene['judge']>;
 
 /** That judge, which writes down all that there is at each end. */
@@ -139,22 +140,25 @@ function noting(judge: SceneJudge, ends: Set<string>): SceneJudge {
     },
   };
 }
-for (const meeting of meetings) {
-  test(`by messages: ${meeting.what}: the same ends, whatever is forgotten of waiting`, () => {
-    const [whole, less] = [false, true].map((forgets) => {
-      const ends = new Set<string>();
-      const make = (): Scene => {
-        const { recollect, ...scene } = forgetful(message, meeting);
-        return { ...scene, judge: noting(scene.judge!, ends), ...(forgets ? { recollect } : {}) };
-      };
-      const options = { reduce: true, faults: meeting.faults };
-      const { histories, complete } = exhaust(make, options);
-      assert.ok(complete);
-      return { ends: [...ends].sort(), histories };
+for (const policy of [locked, message]) {
+  for (const meeting of meetings) {
+    test(`${policy.name}: ${meeting.what}: the same ends, whatever is forgotten of waiting`, () => {
+      const [whole, less] = [undefined, new Annals()].map((annals) => {
+        const ends = new Set<string>();
+        const all = forgetful(policy, meeting, annals);
+        const make = (): Scene => {
+          const scene = all();
+          return { ...scene, judge: noting(scene.judge!, ends) };
+        };
+        const options = { reduce: true, faults: meeting.faults, mayWait: policy === locked };
+        const { histories, complete } = exhaust(make, options);
+        assert.ok(complete);
+        return { ends: [...ends].sort(), histories };
+      });
+      assert.equal(less!.ends, whole!.ends);
+      assert.ok(less!.histories < whole!.histories, `${less!.histories} of ${whole!.histories}`);
     });
-    assert.equal(less!.ends, whole!.ends);
-    assert.ok(less!.histories < whole!.histories, `${less!.histories} of ${whole!.histories}`);
-  });
+  }
 }
 
 test('and a name that there is not is told', () => {

@@ -12,6 +12,7 @@ import {
   type Step,
   type StepResult,
 } from '@exomem/core';
+import type { Annals } from './annals.js';
 import { answerText } from './answer-text.js';
 
 export interface LockCoordinator extends Coordinator {
@@ -30,8 +31,15 @@ export class LockRecollection implements Coordinator {
   readonly #client: Pick<SimulatedClient, 'concurrency'>;
   readonly #lock: number;
   readonly #coordinator: LockCoordinator;
+  readonly #annals: Annals | undefined;
   /** What the protocol has heard since this was asked last; undefined: what went past the coordinator as it was. */
   #heard: (string | undefined)[] = [];
+  /** All that protocols have heard, if somebody keeps that. */
+  #all = 0;
+  /** What the coordinator remembered when they heard the last of it: what it does next has not begun. */
+  #then = '';
+  /** One has heard what has no name. */
+  #lost = false;
   /** The protocol waits for an answer. */
   #asked = false;
   /** Steps that the coordinator has taken for that. */
@@ -47,7 +55,14 @@ export class LockRecollection implements Coordinator {
   /** Its own section is under way. */
   #section = false;
 
-  constructor(client: Pick<SimulatedClient, 'concurrency'>, geometry: Geometry, coordinator: LockCoordinator) {
+  /** @param annals keep all that protocols were told: histories are one then whatever the coordinator remembered in between */
+  constructor(
+    client: Pick<SimulatedClient, 'concurrency'>,
+    geometry: Geometry,
+    coordinator: LockCoordinator,
+    annals?: Annals,
+  ) {
+    this.#annals = annals;
     this.#client = client;
     this.#lock = geometry.controlOffset + controlFields.lock;
     this.#coordinator = coordinator;
@@ -55,7 +70,8 @@ export class LockRecollection implements Coordinator {
 
   /** As the coordinator has it. */
   coordinate<T>(protocol: Protocol<T>): Protocol<T> {
-    this.#heard.push(undefined);
+    this.#passed = true;
+    this.#hear('begins');
     const coordinated = this.#coordinator.coordinate(interpose(protocol, (step) => this.#ask(step)));
     return interpose(coordinated, (step) => this.#take(step));
   }
@@ -64,14 +80,21 @@ export class LockRecollection implements Coordinator {
   recollect(): Recollection | undefined {
     const heard = this.#heard.splice(0);
     // Operations at once share what they know.
-    if (this.#client.concurrency > 1 || heard.includes(undefined)) return undefined;
-    const { seen, expired, busy, doubt } = this.#coordinator.memory;
-    // No word of the lock ever comes back (I15): one that is past is compared with no other.
-    const memory = `${seen},${expired === seen},${busy},${doubt}`;
+    if (this.#client.concurrency > 1 || this.#lost) return undefined;
+    if (this.#annals === undefined && heard.includes(undefined)) return undefined;
+    const memory = this.#memory();
+    if (heard.length > 0 && this.#annals !== undefined)
+      return { rests: true, absolute: true, key: `${this.#all}|${this.#then}` };
     if (heard.length > 0) return { rests: true, key: `told ${heard.join(';')}|${memory}` };
     if (!this.#asked) return undefined;
     if (this.#anew === undefined || !this.#whole) return { rests: false };
     return { rests: false, key: `${this.#anew}|${memory}` };
+  }
+
+  #memory(): string {
+    const { seen, expired, busy, doubt } = this.#coordinator.memory;
+    // No word of the lock ever comes back (I15): one that is past is compared with no other.
+    return `${seen},${expired === seen},${busy},${doubt}`;
   }
 
   /** The protocol asks for a step. */
@@ -99,6 +122,11 @@ export class LockRecollection implements Coordinator {
   #hear(what: string | undefined): void {
     this.#asked = false;
     this.#heard.push(this.#passed ? undefined : what);
+    if (what === undefined) this.#lost = true;
+    else if (this.#annals !== undefined) {
+      this.#all = this.#annals.after(this.#all, what);
+      this.#then = this.#memory();
+    }
   }
 
   #notice(step: Step): void {

@@ -23,6 +23,8 @@ export interface Cast<Held, Heard> {
 export interface Recollection {
   /** Undefined: all. */
   readonly key?: string;
+  /** The key says all that it remembers, not only what it was told since it rested. */
+  readonly absolute?: boolean;
   /** It rests here, and what it remembers later is told from here on. */
   readonly rests: boolean;
 }
@@ -205,12 +207,16 @@ export class Automaton<Held, Heard> {
       return new Order(operation.name, pending, operation.lane ?? 0, cast.simulation.grain, this.numbers);
     });
     const recollection = broken === undefined ? cast.recollect?.(client) : undefined;
-    const memory = recollection?.key === undefined ? undefined : `${node.rested.id}|${recollection.key}`;
+    const memory =
+      recollection?.key === undefined
+        ? undefined
+        : `${recollection.absolute ? 'absolute' : node.rested.id}|${recollection.key}`;
     const known = memory === undefined ? undefined : this.#recollected.get(memory);
     if (known !== undefined) {
       const held = cast.hold?.(client);
       if (
         known.queued !== client.queue.length ||
+        !known.orders.every((order, at) => after[at]?.asks(order)) ||
         known.orders.length !== after.length ||
         !isDeepStrictEqual(known.held, held)
       )

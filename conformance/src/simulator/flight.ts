@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type BatchAnswer, type ControlStep, type MemoryStep, notRun, type StepResult } from '@exomem/core';
 import type { Execution, Grain } from './execution.js';
 import type { Moments } from './moments.js';
@@ -35,6 +36,14 @@ export class Order {
     this.flight = new Flight(this, 0, 0, [], []);
   }
 
+  /** Whether that one asks for the same. */
+  asks({ control, steps, isBatch, stopOnFail, lane }: Order): boolean {
+    const same = isBatch === this.isBatch && stopOnFail === this.stopOnFail && lane === this.lane;
+    return (
+      same && isDeepStrictEqual(control, this.control) && isDeepStrictEqual(steps.map(asked), this.steps.map(asked))
+    );
+  }
+
   /** What is left of it on its way when nobody waits for it any more; undefined if that changes nothing. */
   stray(at: number, moved: number): Stray | undefined {
     let changes = false;
@@ -51,6 +60,11 @@ export class Order {
     }
     return stray;
   }
+}
+
+/** A step as it is asked for: what stands where a read will put what it finds is none of it. */
+function asked(step: MemoryStep): unknown {
+  return step.op === 'read' ? { ...step, bytes: step.bytes.byteLength } : step;
 }
 
 /** Numbers for what must be told apart. */

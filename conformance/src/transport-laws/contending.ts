@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import type { Contender } from './contender.js';
 import { expect, expectEqual } from './expect.js';
 import type { Draft, Trial } from './law.js';
@@ -84,6 +84,8 @@ export const contendingLaws: Draft[] = [
       const failed = Promise.race(laborers.map(({ ended }) => ended.then(() => new Promise<never>(() => undefined))));
       for (let cut = 0; (cut < cuts || !reached) && !trial.over.aborted; cut += 1) {
         await Promise.race([sleep(3 + Math.random() * 30), failed]);
+        // Who has just woken up, by the same clock, has sent something by now: it breaks on its way there, or on its way back.
+        for (let turns = Math.floor(Math.random() * 4); turns > 0; turns -= 1) await turn();
         await trial.region.cut!();
       }
       await all;

@@ -12,7 +12,7 @@ import { type LockCoordinator, LockRecollection } from './exhaustive/lock-recoll
 import { type MailCoordinator, MailRecollection } from './exhaustive/mail-recollection.js';
 
 export interface PolicyHunt {
-  /** States after which a meeting is left. Default: none for those that end, 1,000,000 for those that are bounded. */
+  /** States after which a meeting is left. Default: 100,000,000 for those that end, 1,000,000 for those that are bounded. */
   readonly limit?: number | undefined;
   readonly tell: (line: string) => void;
   /** Hears now and then how far a long one is. */

@@ -82,9 +82,9 @@ export class LockRecollection implements Coordinator {
     // Operations at once share what they know.
     if (this.#client.concurrency > 1 || this.#lost) return undefined;
     if (this.#annals === undefined && heard.includes(undefined)) return undefined;
-    const memory = this.#memory();
     if (heard.length > 0 && this.#annals !== undefined)
       return { rests: true, absolute: true, key: `${this.#all}|${this.#then}` };
+    const memory = this.#memory();
     if (heard.length > 0) return { rests: true, key: `told ${heard.join(';')}|${memory}` };
     if (!this.#asked) return undefined;
     if (this.#anew === undefined || !this.#whole) return { rests: false };

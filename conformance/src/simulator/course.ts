@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { decodeMember, isExomemError, type MemberBinding, memberState } from '@exomem/core';
+import { decodeMember, type ExomemError, isExomemError, type MemberBinding, memberState } from '@exomem/core';
 import { Automaton, type Cast, type ClientNode, Pool } from './automaton.js';
 import type { Chronicle } from './chronicle.js';
 import type { SimulatedClient } from './client.js';
@@ -210,7 +210,10 @@ export class Course<Held, Heard> implements World<Held, Heard>, WorldChange<Hear
     }
     if (!all && !quiet) {
       const leader = this.#leader();
-      if (leader !== undefined) return this.#mishaps(leader, out, this.#take(leader, out), ahead);
+      if (leader !== undefined) {
+        out[0] = ahead | code(kinds.step, leader.index);
+        return this.#mishaps(leader, out, 1, ahead);
+      }
     }
     if (quiet) out[count++] = code(kinds.end);
     let goes = false;
@@ -261,25 +264,14 @@ export class Course<Held, Heard> implements World<Held, Heard>, WorldChange<Hear
     const [flight] = flights;
     if (flight === undefined || cut !== 0) return false;
     const hand = this.#hand;
-    hand.region = this.region;
-    let next: Flight;
-    try {
-      next = flight.advance(hand);
-    } catch (error) {
-      if (!isExomemError(error)) throw error;
-      return false;
-    }
+    const next = this.#advance(flight);
+    if (isExomemError(next)) return false;
     if (!this.#reduction!.mayLead(index, hand.offset, hand.length, writes(flight, hand, this.region))) return false;
     if (!next.done) return true;
     const told = this.#automata[index]!.told(node, 0, next);
     if (told.broken !== undefined || told.heard.length > 0 || told.finished || told.queued !== node.queued)
       return false;
     return told.held === node.held || isDeepStrictEqual(told.held, node.held);
-  }
-
-  #take({ index }: Local<Held, Heard>, out: Int32Array): number {
-    out[0] = ahead | code(kinds.step, index);
-    return 1;
   }
 
   /** It is called when there is something to do, and there is nothing. */
@@ -416,13 +408,9 @@ export class Course<Held, Heard> implements World<Held, Heard>, WorldChange<Hear
       return;
     }
     const hand = this.#hand;
-    hand.region = this.region;
-    let next: Flight;
-    try {
-      next = flight.advance(hand);
-    } catch (error) {
-      if (!isExomemError(error)) throw error;
-      this.#go(local, automaton.failed(node, task, error.code), local.strays);
+    const next = this.#advance(flight);
+    if (isExomemError(next)) {
+      this.#go(local, automaton.failed(node, task, next.code), local.strays);
       return;
     }
     this.#touched(hand, local, flight);
@@ -438,6 +426,17 @@ export class Course<Held, Heard> implements World<Held, Heard>, WorldChange<Hear
         false,
         local.cut,
       );
+  }
+
+  /** The hand makes its next piece happen. What the step throws, if it does. */
+  #advance(flight: Flight): Flight | ExomemError {
+    this.#hand.region = this.region;
+    try {
+      return flight.advance(this.#hand);
+    } catch (error) {
+      if (!isExomemError(error)) throw error;
+      return error;
+    }
   }
 
   /** A client has touched what the hand has in it. */
